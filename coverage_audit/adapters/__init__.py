@@ -1,0 +1,1 @@
+"""One file per framework, named after it, the only place that imports it."""

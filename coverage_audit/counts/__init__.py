@@ -1,0 +1,1 @@
+"""COUNT: run log in, tables out."""

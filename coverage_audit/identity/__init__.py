@@ -1,0 +1,1 @@
+"""WHICH ROWS: from a batch to rows, one file per way."""

@@ -1,0 +1,196 @@
+"""Sets and multisets of sample ids, kept as sorted half-open ranges.
+
+Row 0 is a row: every boundary here is an ordinary integer, none is tested for truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+_NONE: Ints = np.empty(0, np.int64)
+
+
+class RowSet:
+    """An immutable set of sample ids as sorted, disjoint, non-adjacent ranges ``[start, stop)``.
+
+    ``starts`` and ``stops`` are int64 arrays of one length. 16 bytes a range, whatever its size.
+    """
+
+    __slots__ = ("size", "starts", "stops")
+
+    starts: Ints
+    stops: Ints
+    size: int
+
+    def __init__(self, starts: Ints, stops: Ints) -> None:
+        """Take ranges that are already sorted, disjoint and non-adjacent (see :meth:`of_ranges`)."""
+        self.starts = starts
+        self.stops = stops
+        self.size = int((stops - starts).sum())
+
+    @classmethod
+    def empty(cls) -> RowSet:
+        return cls(_NONE, _NONE)
+
+    @classmethod
+    def span(cls, start: int, stop: int) -> RowSet:
+        """All ids of ``[start, stop)``; nothing if ``stop <= start``."""
+        if stop <= start:
+            return cls.empty()
+        return cls(np.array([start], np.int64), np.array([stop], np.int64))
+
+    @classmethod
+    def of_mask(cls, mask: Mask, base: int = 0) -> RowSet:
+        """The ids ``base + i`` where ``mask[i]``."""
+        if not len(mask):
+            return cls.empty()
+        edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
+        bounds = np.concatenate(([0], edges, [len(mask)])).astype(np.int64)
+        first = 0 if mask[0] else 1
+        starts = bounds[first:-1:2]
+        stops = bounds[first + 1 :: 2]
+        return cls(starts + base, stops + base)
+
+    @classmethod
+    def of_ids(cls, ids: npt.ArrayLike) -> RowSet:
+        """The set of these ids, in any order, repeats allowed."""
+        unique = np.unique(np.asarray(ids, np.int64))
+        if not len(unique):
+            return cls.empty()
+        breaks = np.flatnonzero(np.diff(unique) != 1) + 1
+        starts = unique[np.concatenate(([0], breaks))]
+        stops = unique[np.concatenate((breaks - 1, [len(unique) - 1]))] + 1
+        return cls(starts, stops)
+
+    @classmethod
+    def of_ranges(cls, ranges: Iterable[tuple[int, int]]) -> RowSet:
+        """The union of half-open ranges, in any order, overlaps allowed."""
+        pairs = np.array([(a, b) for a, b in ranges if b > a], np.int64).reshape(-1, 2)
+        if not len(pairs):
+            return cls.empty()
+        pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
+        reach = np.maximum.accumulate(pairs[:, 1])
+        new = np.concatenate(([True], pairs[1:, 0] > reach[:-1]))
+        last = np.concatenate((np.flatnonzero(new)[1:] - 1, [len(pairs) - 1]))
+        return cls(pairs[new, 0], reach[last])
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __bool__(self) -> bool:
+        return self.size > 0
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RowSet):
+            return NotImplemented
+        return np.array_equal(self.starts, other.starts) and np.array_equal(self.stops, other.stops)
+
+    def __hash__(self) -> int:
+        return hash((self.starts.tobytes(), self.stops.tobytes()))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{a}-{b}" for a, b in self.ranges(6))
+        more = ", ..." if self.n_ranges > 6 else ""
+        return f"RowSet({self.size}: {shown}{more})"
+
+    @property
+    def n_ranges(self) -> int:
+        return len(self.starts)
+
+    def ranges(self, limit: int | None = None) -> Iterator[tuple[int, int]]:
+        """The first ``limit`` ranges as ``(start, stop)``, all of them by default."""
+        for a, b in zip(self.starts[:limit], self.stops[:limit], strict=True):
+            yield int(a), int(b)
+
+    def ids(self) -> Ints:
+        """Every id, ascending: 8 bytes a row."""
+        if not self.size:
+            return _NONE
+        lengths = self.stops - self.starts
+        before = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+        return np.arange(self.size, dtype=np.int64) + np.repeat(self.starts - before, lengths)
+
+    def mask(self, n: int) -> Mask:
+        """``out[i]`` is True where ``i`` is in the set, for ids 0..n-1."""
+        edges = np.zeros(n + 1, np.int8)
+        inside = self & RowSet.span(0, n)
+        edges[inside.starts] += 1
+        edges[inside.stops] -= 1
+        return np.cumsum(edges[:-1], dtype=np.int8).astype(np.bool_)
+
+    def contains(self, ids: npt.ArrayLike) -> Mask:
+        """Which of ``ids`` are in the set, elementwise."""
+        values = np.asarray(ids, np.int64)
+        if not self.size:
+            return np.zeros(values.shape, np.bool_)
+        at = np.searchsorted(self.starts, values, side="right") - 1
+        return (at >= 0) & (values < self.stops[np.maximum(at, 0)])
+
+    def __and__(self, other: RowSet) -> RowSet:
+        if not self.size or not other.size:
+            return RowSet.empty()
+        return self._combine(other, lambda a, b: a & b)
+
+    def __or__(self, other: RowSet) -> RowSet:
+        if not self.size:
+            return other
+        if not other.size:
+            return self
+        return self._combine(other, lambda a, b: a | b)
+
+    def __sub__(self, other: RowSet) -> RowSet:
+        if not self.size or not other.size:
+            return self
+        return self._combine(other, lambda a, b: a & ~b)
+
+    def _combine(self, other: RowSet, keep: Any) -> RowSet:
+        points = np.concatenate((self.starts, self.stops, other.starts, other.stops))
+        n, m = len(self.starts), len(other.starts)
+        ours = np.zeros(len(points), np.int8)
+        theirs = np.zeros(len(points), np.int8)
+        ours[:n], ours[n : 2 * n] = 1, -1
+        theirs[2 * n : 2 * n + m], theirs[2 * n + m :] = 1, -1
+        order = np.argsort(points, kind="stable")
+        points = points[order]
+        inside = keep(np.cumsum(ours[order]) > 0, np.cumsum(theirs[order]) > 0)
+        last = np.concatenate((points[1:] != points[:-1], [True]))
+        points, inside = points[last], inside[last]
+        change = np.flatnonzero(np.concatenate(([inside[0]], inside[1:] != inside[:-1])))
+        return RowSet(points[change[::2]], points[change[1::2]])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repeats:
+    """Rows visited more than once and by how much: ``extra[i]`` surplus visits of ``rows.ids()[i]``."""
+
+    rows: RowSet
+    extra: npt.NDArray[np.uint32]
+
+    @classmethod
+    def none(cls) -> Repeats:
+        return cls(RowSet.empty(), np.empty(0, np.uint32))
+
+    @classmethod
+    def of_counts(cls, counts: npt.NDArray[Any]) -> Repeats:
+        """From visits per sample id (index = id)."""
+        mask = counts > 1
+        return cls(RowSet.of_mask(mask), counts[mask].astype(np.uint32) - np.uint32(1))
+
+    @property
+    def total(self) -> int:
+        """Surplus visits: visits minus unique rows."""
+        return int(self.extra.sum(dtype=np.int64))
+
+    def among(self, rows: RowSet) -> int:
+        """Surplus visits of the rows that are in ``rows``."""
+        if not self.rows or not rows:
+            return 0
+        return int(self.extra[rows.contains(self.rows.ids())].sum(dtype=np.int64))

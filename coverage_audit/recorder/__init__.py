@@ -1,0 +1,1 @@
+"""RECORD: runs inside the training loop; imports neither pandas nor pyarrow."""

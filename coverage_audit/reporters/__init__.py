@@ -1,0 +1,1 @@
+"""REPORT: AuditResult in, text out; never sees a run log."""

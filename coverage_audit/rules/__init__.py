@@ -1,0 +1,1 @@
+"""JUDGE: one file per rule; `ls` is the catalogue. Read `_rule.py` first."""

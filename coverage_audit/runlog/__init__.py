@@ -1,0 +1,1 @@
+"""STORE: the run log. Journals are written in the training loop, Parquet parts afterwards."""

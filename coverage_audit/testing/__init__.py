@@ -1,0 +1,1 @@
+"""For people who write adapters, engines and rules: run builders."""
