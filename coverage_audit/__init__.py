@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from coverage_audit._version import __version__
 
 if TYPE_CHECKING:
+    from coverage_audit.adapters.choice import wrap as wrap
     from coverage_audit.auditor import audit as audit
     from coverage_audit.model.contract import Contract as Contract
     from coverage_audit.planner import plan as plan
     from coverage_audit.recorder.recorder import Recorder as Recorder
-    from coverage_audit.recorder.wrap import wrap as wrap
     from coverage_audit.result import AuditResult as AuditResult
     from coverage_audit.result import Verdict as Verdict
     from coverage_audit.sources.dataset import Dataset as Dataset
@@ -35,7 +35,7 @@ _HOME = {
     "Verdict": "coverage_audit.result",
     "audit": "coverage_audit.auditor",
     "plan": "coverage_audit.planner",
-    "wrap": "coverage_audit.recorder.wrap",
+    "wrap": "coverage_audit.adapters.choice",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]

@@ -34,8 +34,11 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """One split's sums. ``missed`` and ``repeated`` count row-epochs of complete epochs; ``explained`` + ``unexplained``
-    is their sum. ``rows_*`` count rows over the run. ``epochs``, ``steps`` and ``visits`` count all that was recorded."""
+    """One split's sums.
+
+    ``missed`` and ``repeated`` count row-epochs of complete epochs; ``explained`` + ``unexplained`` is their sum.
+    ``rows_*`` count rows over the run. ``epochs``, ``steps`` and ``visits`` count all that was recorded.
+    """
 
     epochs: int
     steps: int
@@ -234,7 +237,7 @@ def _samples_of(split: SplitResult) -> pd.DataFrame:
     assert shards is not None
     ids = shards.expected.ids()
     shard, row = shards.locate(ids)
-    names = pd.Categorical.from_codes(shard, categories=[s.name for s in shards])
+    names = pd.Categorical.from_codes(shard, categories=pd.Index([s.name for s in shards]))
     return pd.DataFrame(
         {"split": split.name, "id": ids, "shard": names, "row": row, "visits": split.counts.run_visits[ids]}
     )
