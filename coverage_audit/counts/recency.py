@@ -1,0 +1,64 @@
+"""When was this row visited before? One array over the rows answers every window: an epoch, a pass, the run."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from coverage_audit.model.rows import Ints, Mask
+
+
+class Recency:
+    """The index of each row's latest visit in one sequence of visits, -1 before the first. 8 bytes a row.
+
+    A visit repeats a row inside a window that began at index ``s`` exactly if its previous visit is at ``s`` or later;
+    a row is unvisited in that window exactly if its latest visit is before ``s``. So neither epochs nor passes need
+    counters of their own, and none can wrap.
+    """
+
+    __slots__ = ("index", "latest")
+
+    def __init__(self, n_ids: int) -> None:
+        self.latest: Ints = np.full(n_ids, -1, np.int64)
+        self.index = 0
+
+    def copy(self) -> Recency:
+        twin = Recency(0)
+        twin.latest = self.latest.copy()
+        twin.index = self.index
+        return twin
+
+    def visit(self, ids: Ints) -> Ints:
+        """Visit ``ids`` (each in 0..n_ids-1) in order; returns the index of each one's previous visit, or -1."""
+        at = np.arange(self.index, self.index + len(ids), dtype=np.int64)
+        before = self.latest[ids]
+        self.latest[ids] = at
+        self.index += len(ids)
+        now = self.latest[ids]
+        early = now != at
+        if early.any():
+            _repair(before, ids, at, now, early)
+        return before
+
+    def undo(self, ids: Ints, before: Ints) -> None:
+        """Take back the latest ``visit``s, given the very ids and what it returned for them."""
+        # Of several visits to one row the first one's predecessor is what stood there: written last, it wins.
+        self.latest[ids[::-1]] = before[::-1]
+        self.index -= len(ids)
+
+    def seen_since(self, start: int) -> Mask:
+        """Per row: was it visited at index ``start`` or later?"""
+        return self.latest >= start
+
+
+def _repair(before: Ints, ids: Ints, at: Ints, now: Ints, early: Mask) -> None:
+    """Rows visited twice in one call: chain their visits to each other.
+
+    ``early`` marks visits that are not their row's last; ``now`` tells where that last one is.
+    """
+    involved = early.copy()
+    involved[now[early] - at[0]] = True
+    where: npt.NDArray[np.intp] = np.flatnonzero(involved)
+    order = where[np.argsort(ids[where], kind="stable")]
+    same = ids[order[1:]] == ids[order[:-1]]
+    before[order[1:][same]] = at[order[:-1][same]]

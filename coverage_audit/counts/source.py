@@ -1,0 +1,53 @@
+"""What is to be counted: one split of a run, its streams of visits, one per writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from coverage_audit.model.run import RunInfo, SplitInfo, Writer
+from coverage_audit.model.shards import Shards
+from coverage_audit.runlog.visits import Visits
+
+
+@dataclass(frozen=True, slots=True)
+class EpochFacts:
+    """What the trainer said of one epoch: its fit, its own number, whether it said that the epoch is over."""
+
+    epoch: int
+    fit: int
+    number: int | None
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One writer's visits of one split. ``visits()`` starts from the beginning each time it is called.
+
+    ``exhausted_passes``: told passes whose loader ran to its end. ``exhausted``: the loader's last stream ran to its
+    end. ``trained``: consumption was told (by a callback or a Recorder), so yields that were not consumed are holes.
+    """
+
+    writer: Writer
+    visits: Callable[[], Iterator[Visits]]
+    epochs: tuple[EpochFacts, ...] = ()
+    trained: bool = False
+    exhausted: bool = False
+    exhausted_passes: frozenset[int] = frozenset()
+    evaluation: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSource:
+    """One split to count. ``shards`` is None where no dataset was declared."""
+
+    info: SplitInfo
+    shards: Shards | None
+    run: RunInfo
+    streams: tuple[Stream, ...]
+    fingerprints: tuple[str, ...] = ()
+    restarts_unplaced: int = 0
+
+    @property
+    def trained(self) -> bool:
+        return any(s.trained for s in self.streams)
