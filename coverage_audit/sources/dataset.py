@@ -1,0 +1,226 @@
+"""Dataset: the denominator. Ordered shards with row counts, and where their files are."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coverage_audit.errors import DatasetError
+from coverage_audit.model.rows import RowSet
+from coverage_audit.model.shards import Shard, Shards
+from coverage_audit.sources.changes import describe_changes
+from coverage_audit.sources.files import File, Group, PathLike, common_names, find_files, is_url
+from coverage_audit.sources.manifest import read_manifest, write_manifest
+from coverage_audit.sources.mixture import refuse_mixture
+from coverage_audit.sources.npy import Header, read_header
+from coverage_audit.sources.npz import read_archive_header
+from coverage_audit.sources.partners import pair_files
+from coverage_audit.sources.sized import count_rows, refuse_features
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An ordered list of shards; made by :meth:`open`, :meth:`of` or :meth:`load`.
+
+    ``paths``: the file of each shard, None for arrays, lengths and URLs. ``partners``: per shard the files of
+    ``aligned=`` that hold the same rows (labels beside features).
+    """
+
+    shards: Shards
+    paths: tuple[Path | None, ...]
+    partners: tuple[tuple[Path, ...], ...] = field(default=())
+
+    @classmethod
+    def open(
+        cls, paths: PathLike | Iterable[PathLike], aligned: PathLike | Iterable[PathLike] | None = None
+    ) -> Dataset:
+        """Read the headers of .npy and .npz files; no data is read.
+
+        ``paths``: a file, a folder (the files directly inside), a glob (``**`` goes down), or a list of these; URLs go
+        through fsspec. Globs and folders are taken in natural order, plain paths in the order given.
+        ``file.npz::x`` means one array of an archive whose arrays have different lengths. ``aligned`` names files
+        whose rows must agree one by one with those of ``paths``.
+
+        A shard's name is its path below the folder that all share. Raises :class:`DatasetError`: no-files,
+        unsupported-format, damaged-file, no-rows-axis, mixed-files, same-shard-twice, unaligned-files, no-member,
+        uneven-members.
+        """
+        groups = find_files(paths)
+        files = [file for group in groups for file in group.files]
+        _refuse_same(files)
+        opened = [_read(file) for file in files]
+        headers = iter(header for header, _, _ in opened)
+        for group in groups:
+            _check_group(group, [next(headers) for _ in group.files])
+        shards = Shards(
+            tuple(
+                Shard(name, _rows(header, file), size, modified)
+                for name, file, (header, size, modified) in zip(common_names(files), files, opened, strict=True)
+            )
+        )
+        partners: tuple[tuple[Path, ...], ...] = ((),) * len(files)
+        if aligned is not None:
+            pairs = pair_files(groups, find_files(aligned))
+            for file, shard, others in zip(files, shards, pairs, strict=True):
+                for other in others:
+                    _check_rows(file, shard.rows, other, _rows(_read(other)[0], other))
+            partners = tuple(tuple(p.path for p in others if p.path is not None) for others in pairs)
+        return cls(shards, tuple(file.path for file in files), partners)
+
+    @classmethod
+    def of(cls, data: Any, name: str | None = None) -> Dataset:
+        """An array, a number of rows, anything with ``len()``, or a mapping of shard names to these.
+
+        ``name`` is the name of the single shard, "data" by default. Raises :class:`DatasetError`: negative-rows,
+        no-rows-axis, no-length, counts-batches, mixed-arrays, not-rows.
+        """
+        things = dict(data) if isinstance(data, Mapping) else {"data" if name is None else name: data}
+        if isinstance(data, Mapping):
+            if not things:
+                raise DatasetError("an empty mapping has no shards: name at least one", slug="not-rows")
+            refuse_features(things)
+        shards = Shards(tuple(Shard(str(key), count_rows(thing)) for key, thing in things.items()))
+        return cls(shards, tuple(_file_of(thing) for thing in things.values()), ((),) * len(shards))
+
+    def select(self, rows: Any) -> Dataset:
+        """The same shards and ids with fewer rows as the denominator.
+
+        ``rows``: sample ids (array, list, range), a boolean mask of one entry per sample id, or a RowSet. Raises
+        :class:`DatasetError` (rows-outside, rows-twice, not-rows) for ids that are not expected here, come twice, or
+        are no whole numbers.
+        """
+        return replace(self, shards=Shards(self.shards.items, _selection(rows, self.shards)))
+
+    def save(self, path: PathLike) -> None:
+        """Write a manifest (JSON) from which :meth:`load` makes an equal dataset without the data."""
+        write_manifest(Path(path), self.shards, self.paths, self.partners)
+
+    @classmethod
+    def load(cls, path: PathLike) -> Dataset:
+        """Read a manifest; the data itself is not looked at. Raises :class:`DatasetError`."""
+        return cls(*read_manifest(Path(path)))
+
+    @property
+    def rows(self) -> int:
+        """N: how many rows are expected."""
+        return self.shards.rows
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over names, row counts and file sizes."""
+        return self.shards.fingerprint
+
+    def check_changed(self, recorded: Shards) -> list[str]:
+        """What differs from the data that was recorded against, one sentence each; empty if nothing does."""
+        return describe_changes(recorded, self.shards)
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __repr__(self) -> str:
+        n = len(self.shards)
+        shown = ", ".join(f"{shard.name} {shard.rows:,}" for shard in self.shards.items[:4])
+        more = f", and {n - 4:,} more" if n > 4 else ""
+        of = "" if self.shards.selected is None else f" of {self.shards.n_ids:,}"
+        return f"Dataset({self.rows:,}{of} rows in {n:,} shard{'' if n == 1 else 's'}: {shown}{more})"
+
+
+def _read(file: File) -> tuple[Header, int | None, int | None]:
+    """Header, bytes, modification time."""
+    try:
+        stream, size, modified = file.open()
+        with stream:
+            if file.suffix == ".npz":
+                return read_archive_header(stream, file.locator, file.member), size, modified
+            return read_header(stream, file.locator, size), size, modified
+    except OSError as error:
+        raise DatasetError(
+            f"{file} cannot be read ({error.strerror or error}): check that it is there and may be read",
+            slug="no-files",
+        ) from error
+
+
+def _rows(header: Header, file: File) -> int:
+    if header.rows is None:
+        raise DatasetError(
+            f"{file} is a 0-d array, which has no rows: leave it out of the data, or give it one axis",
+            slug="no-rows-axis",
+        )
+    return header.rows
+
+
+def _check_group(group: Group, headers: list[Header]) -> None:
+    if group.pattern is None:
+        return
+    relative = not os.path.isabs(group.pattern) and not is_url(group.pattern)
+    names = [os.path.relpath(f.locator) if relative else f.locator for f in group.files]
+    refuse_mixture(group.pattern, [name.replace(os.sep, "/") for name in names], headers)
+
+
+def _check_rows(file: File, rows: int, other: File, other_rows: int) -> None:
+    if rows != other_rows:
+        raise DatasetError(
+            f"{other} has {other_rows:,} rows, its partner {file} has {rows:,}: aligned files hold the same rows",
+            slug="unaligned-files",
+        )
+
+
+def _refuse_same(files: list[File]) -> None:
+    seen: dict[tuple[str, str | None], File] = {}
+    for file in files:
+        key = (file.locator if file.path is None else os.path.realpath(file.locator), file.member)
+        if key in seen:
+            raise DatasetError(
+                f"{file} is named twice (first as {seen[key]}): name each file once", slug="same-shard-twice"
+            )
+        seen[key] = file
+
+
+def _file_of(thing: Any) -> Path | None:
+    """The .npy file behind an array that is the whole of its memory map (a slice keeps the name, not the rows)."""
+    # The stubs of numpy do not know that the base of a memory map is the map itself.
+    base: object = getattr(thing, "base", None)
+    if not isinstance(thing, np.memmap) or not isinstance(base, mmap.mmap) or thing.filename is None:
+        return None
+    path = Path(thing.filename).absolute()
+    return path if path.suffix == ".npy" else None
+
+
+def _selection(rows: Any, shards: Shards) -> RowSet:
+    n = shards.n_ids
+    if isinstance(rows, RowSet):
+        chosen = rows
+    else:
+        ids = np.asarray(rows)
+        if ids.dtype == np.bool_:
+            if ids.shape != (n,):
+                raise DatasetError(f"a mask of shape {ids.shape} does not fit {n:,} rows", slug="not-rows")
+            ids = np.flatnonzero(ids)
+        if ids.size == 0:
+            return RowSet.empty()
+        if ids.ndim != 1 or ids.dtype.kind not in "iu":
+            raise DatasetError(
+                f"rows of type {ids.dtype} and shape {ids.shape} are not sample ids: give a list of whole numbers",
+                slug="not-rows",
+            )
+        chosen = RowSet.of_ids(ids)
+        if len(chosen) != len(ids):
+            raise DatasetError(
+                f"{len(ids) - len(chosen):,} of the {len(ids):,} selected rows come more than once: a selection is a "
+                "set, give numpy.unique(rows)",
+                slug="rows-twice",
+            )
+    outside = chosen - shards.expected
+    if outside:
+        raise DatasetError(
+            f"selected rows that are not in this dataset: {len(outside):,}, the first is {int(outside.starts[0]):,}: "
+            f"sample ids go from 0 to {n - 1:,}" + ("" if shards.selected is None else ", less by the earlier select"),
+            slug="rows-outside",
+        )
+    return chosen
