@@ -71,7 +71,7 @@ class Journal:
         """The journal that is being written."""
         return journal_path(self.folder, self.stem, self.roll)
 
-    def write_ids(  # noqa: PLR0917 - scalars, not an object per step: this is the training loop
+    def write_ids(
         self, split: int, number: int, segment: int, pass_: int, worker: int, found: int, time_ns: int, ids: Ints
     ) -> None:
         """One yield by its sample ids (int64, C-contiguous, 1-D). Consecutive ids are written as one run."""
@@ -84,7 +84,7 @@ class Journal:
         head = HEAD.pack(MAGIC, _IDS, found, split, pass_, worker, segment, n, number, time_ns, 0, 0, digest)
         self._append(head, ids, 8 * n)
 
-    def write_run(  # noqa: PLR0917 - as above
+    def write_run(
         self,
         split: int,
         number: int,
@@ -101,7 +101,7 @@ class Journal:
         head = HEAD.pack(MAGIC, _RUN, found, split, pass_, worker, segment, count, number, time_ns, shard, row, EMPTY)
         self._append(head, b"", 0)
 
-    def write_batch(  # noqa: PLR0917 - as above
+    def write_batch(
         self,
         split: int,
         number: int,
