@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coverage_audit.counts.tables import EpochCount, SplitCounts
+# Re-exported: a result is made of these, and reporters import nothing nearer to the log than the result.
+from coverage_audit.counts.tables import EpochCount as EpochCount
+from coverage_audit.counts.tables import PassCount as PassCount
+from coverage_audit.counts.tables import SplitCounts as SplitCounts
 from coverage_audit.errors import UsageError
 from coverage_audit.model.finding import Finding, Severity
 from coverage_audit.model.rows import RowSet

@@ -1,0 +1,190 @@
+"""The sentences of a report: what heads a split, what stands under its table, what it comes to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from coverage_audit.model.finding import Severity
+from coverage_audit.reporters.wording import number, percent, plural, printable, times
+from coverage_audit.result import AuditResult, SplitResult, Verdict
+
+WAYS = {
+    "explicit": "ids in the batch",
+    "provenance": "arrays that remember their rows",
+    "view": "views of a memory map",
+    "recent_content": "content of rows just read",
+    "indexed_content": "content looked up in an index",
+    "tracer": "a tracer dataset",
+    "inferred": "inferred",
+    "unknown": "unknown",
+}
+
+NEEDED = {
+    "observed": "observed: the batches of the last complete pass",
+    "projected": "projected: the batches so far and what the unvisited rows still take",
+    "computed": "computed from the number of rows and the batch size",
+    "unknown": "unknown: no complete pass, and no batch size that holds",
+}
+
+
+def facts(result: AuditResult, split: SplitResult) -> tuple[str, ...]:
+    """Log, split, epochs, rows and shards, and what was counted: the first line."""
+    counts = split.counts
+    out = [printable(result.run.log), printable(split.name), _epochs(split)]
+    if counts.shards is None:
+        out.append("unknown dataset")
+    else:
+        rows = plural(counts.shards.rows, "row")
+        if counts.shards.selected is not None:
+            rows = f"{rows} selected of {number(counts.shards.n_ids)}"
+        out.append(f"{rows} in {plural(len(counts.shards), 'shard')}")
+    contract = counts.info.contract
+    if contract.explicit or contract.per != "epoch":
+        out.append(f"{contract.kind} per {contract.per}")
+    if result.run.attempts > 1:
+        out.append(plural(result.run.attempts, "attempt"))
+    if result.run.ranks > 1:
+        out.append(plural(result.run.ranks, "rank"))
+    out.append(_counted(split))
+    return tuple(out)
+
+
+def notes(result: AuditResult, split: SplitResult, verbose: bool = False) -> tuple[str, ...]:
+    """What holds over the run: how often rows were seen, what explains what, how rows are known."""
+    counts, totals = split.counts, split.totals
+    out = [*_needed(split, verbose), _over_the_run(split)]
+    claims = [(f.code, f.explained) for f in result.findings if f.split == split.name and f.explained > 0]
+    if totals.unexplained > 0 or len(claims) > 1:
+        parts = [f"{number(n)} by {code}" for code, n in claims]
+        parts.append(f"{number(totals.unexplained)} by nothing found")
+        out.append(f"missed or repeated: {number(totals.missed + totals.repeated)} row-epochs; {', '.join(parts)}")
+    if totals.unidentified > 0:
+        batches = plural(counts.unidentified_batches, "batch", "batches")
+        out.append(f"rows unknown: {plural(totals.unidentified, 'row')} in {batches}")
+    if counts.outside > 0:
+        out.append(f"outside the data: {plural(counts.outside, 'visit')}")
+    known = {way: rows for way, rows in counts.found.items() if rows > 0}
+    if len(known) > 1 or (verbose and known):
+        whole = sum(known.values())
+        mix = ", ".join(f"{_way(way)} {percent(rows, whole)}" for way, rows in known.items())
+        out.append(f"how rows are known: {mix}")
+    if verbose and totals.untrained_batches > 0:
+        out.append(f"yielded and never trained: {plural(totals.untrained_batches, 'batch', 'batches')}")
+    return tuple(out)
+
+
+def conclusion(result: AuditResult, split: SplitResult) -> tuple[str, str]:
+    """The verdict in a sentence, and a remark under it: what was checked, or what to do."""
+    if split.verdict is Verdict.FAIL:
+        return "; ".join(printable(g) for g in split.gates) or "a finding is an error", ""
+    if split.verdict is Verdict.INCOMPLETE:
+        return _incomplete(result, split)
+    checked = "checked: missed rows, steps, rows that are unknown or outside the data, complete evidence"
+    if split.counts.counts == "yielded" and not split.counts.planned:
+        checked += ". Counts yields, not trained steps"
+    return _passed(split), checked
+
+
+def _incomplete(result: AuditResult, split: SplitResult) -> tuple[str, str]:
+    reasons = [
+        f"{f.code} {f.name}"
+        for f in result.findings
+        if f.severity is Severity.INCOMPLETE and (f.split == split.name or f.split not in _names(result))
+    ]
+    if reasons:
+        unique = dict.fromkeys(reasons)
+        return f"the evidence does not support a number: {', '.join(unique)}", ""
+    if not split.counts.complete_epochs:
+        return "no epoch was recorded to its end", "let an epoch finish, then report again"
+    return "the evidence does not support a number", ""
+
+
+def _passed(split: SplitResult) -> str:
+    counts, totals = split.counts, split.totals
+    if counts.shards is None:
+        return f"{plural(totals.steps, 'step')} recorded; without a dataset nobody can say which rows were missed"
+    n = number(counts.shards.rows)
+    if counts.info.contract.per == "run":
+        missed, repeated, where = totals.rows_never_seen, totals.rows_repeated, "over the run"
+    elif counts.info.contract.per == "pass":
+        passes = [p for p in counts.passes if p.complete]
+        missed, repeated = sum(len(p.missed) for p in passes), sum(p.repeated for p in passes)
+        where = _in_each(len(passes), "pass", "passes")
+    else:
+        missed, repeated = totals.missed, totals.repeated
+        noun = "evaluation" if counts.evaluation else "epoch"
+        where = _in_each(len(counts.complete_epochs), noun, f"{noun}s") + _steps_each(split)
+    if missed > 0:
+        unit = {"run": "rows", "pass": "row-passes"}.get(counts.info.contract.per, "row-epochs")
+        return f"{number(missed)} missed {unit} {where} are let through ({counts.info.contract.kind}, and the gates)"
+    if repeated > 0:
+        return f"every one of {n} rows seen {where}; {number(repeated)} repeated"
+    return f"every one of {n} rows seen exactly once {where}"
+
+
+def _in_each(n: int, noun: str, nouns: str) -> str:
+    if n == 0:
+        return f"so far: no complete {noun}"
+    return f"in the {noun}" if n == 1 else f"in each of {n:,} {nouns}"
+
+
+def _steps_each(split: SplitResult) -> str:
+    taken = {e.steps for e in split.counts.complete_epochs}
+    if len(taken) != 1:
+        return ""
+    steps = plural(taken.pop(), "step")
+    return f", {steps} each" if len(split.counts.complete_epochs) > 1 else f", {steps}"
+
+
+def _names(result: AuditResult) -> set[str]:
+    return {s.name for s in result.splits}
+
+
+def _epochs(split: SplitResult) -> str:
+    noun = "evaluation" if split.counts.evaluation else "epoch"
+    whole = len(split.counts.complete_epochs)
+    begun = len(split.counts.epochs) - whole
+    if begun == 0:
+        return plural(whole, noun)
+    return f"{begun} {noun} so far" if whole == 0 else f"{plural(whole, noun)} and {begun} so far"
+
+
+def _counted(split: SplitResult) -> str:
+    counts = split.counts
+    if counts.planned:
+        return "planned, nothing recorded"
+    if counts.counts == "yielded":
+        return "counts yields, not trained steps"
+    return "trained steps (told by the trainer)" if counts.epochs_from == "trainer" else "trained steps"
+
+
+def _over_the_run(split: SplitResult) -> str:
+    shards, totals = split.counts.shards, split.totals
+    if shards is None:
+        return f"over the run: {plural(totals.visits, 'visit')} of rows of an unknown dataset"
+    if shards.rows == 0:
+        return "over the run: the dataset has no rows"
+    visits = split.counts.run_visits
+    if shards.selected is not None:
+        visits = visits[shards.selected.mask(shards.n_ids)]
+    low, high = int(np.min(visits)), int(np.max(visits))
+    if totals.rows_never_seen == 0:
+        return f"over the run: every row seen {times(low, high)}, never seen 0"
+    if high == 0:
+        return f"over the run: none of {plural(shards.rows, 'row')} seen"
+    never = f"{number(totals.rows_never_seen)} of {number(shards.rows)} rows never seen"
+    share = percent(totals.rows_never_seen, shards.rows)
+    return f"over the run: {never} ({share}), the others up to {plural(high, 'time')}"
+
+
+def _needed(split: SplitResult, verbose: bool) -> list[str]:
+    """Where the needed steps come from, said unless they were observed."""
+    ways = dict.fromkeys(e.needed_from for e in split.counts.epochs)
+    if split.counts.planned or not ways or (list(ways) == ["observed"] and not verbose):
+        return []
+    return [f"needed steps are {' or '.join(NEEDED.get(w, printable(w)) for w in ways)}"]
+
+
+def _way(name: str) -> str:
+    base, plus, verified = name.partition("+")
+    return WAYS.get(base, printable(base)) + (f" ({verified})" if plus else "")
