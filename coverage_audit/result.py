@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-# Re-exported: a result is made of these, and reporters import nothing nearer to the log than the result.
-from coverage_audit.counts.tables import EpochCount as EpochCount
-from coverage_audit.counts.tables import PassCount as PassCount
-from coverage_audit.counts.tables import SplitCounts as SplitCounts
+from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts
 from coverage_audit.errors import UsageError
 from coverage_audit.model.finding import Finding, Severity
 from coverage_audit.model.rows import RowSet
@@ -21,6 +18,12 @@ from coverage_audit.model.run import RunInfo
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# With the counts a result is made of: reporters import nothing nearer to the log than the result.
+__all__ = [
+    "AuditResult", "EpochCount", "PassCount", "SplitCounts", "SplitResult", "Totals", "Verdict", "severity_rank",
+    "shard_lines",
+]  # fmt: skip
 
 
 class Verdict(enum.Enum):
