@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -114,7 +115,7 @@ def _blocks(
     epoch = _carry(epoch, hole)
     fit = _carry(visits.fit[starts].astype(np.int64), hole)
     pass_ = visits.pass_[starts].astype(np.int64)
-    _tally(visits, starts, number, size, ~replay, tally)
+    _tally(visits, starts, size, ~replay, tally)
     one_shard = _single_shard(visits, starts, known)
 
     change = np.ones(len(starts), np.bool_)
@@ -128,7 +129,7 @@ def _blocks(
     bounds = np.append(np.flatnonzero(change), len(starts))
     ends = np.append(starts, len(visits))
     shards = source.shards
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in itertools.pairwise(bounds):
         records = slice(int(ends[low]), int(ends[high]))
         inside = known[records]
         ids, of_record, outside = _expand(visits, records, inside, shards, expected, tally)
@@ -174,7 +175,7 @@ def _carry(values: Ints, holes: Mask) -> Ints:
     return values[real[at]]
 
 
-def _tally(visits: Visits, starts: Ints, number: Ints, size: Ints, yielded: Mask, tally: Tally) -> None:
+def _tally(visits: Visits, starts: Ints, size: Ints, yielded: Mask, tally: Tally) -> None:
     values, times = np.unique(size[yielded], return_counts=True)
     tally.sizes.update({int(v): int(n) for v, n in zip(values, times, strict=True)})
     tally.yields += int(yielded.sum())

@@ -37,13 +37,14 @@ def window_size(n_rows: int, batch_rows: int) -> int:
 
 
 def find_boundary(
-    before: Ints, base: int, start: int, n_unique: int, n_rows: int, window: int, ended: bool
+    before: Ints, base: int, start: int, n_unique: int, n_rows: int, window: int, ended: bool, allowance: int = 0
 ) -> tuple[int, int]:
     """Look for the next pass boundary in a stretch of visits.
 
     ``before``: previous visit's index of each visit (:class:`~coverage_audit.counts.recency.Recency`); the stretch
     begins at index ``base``, the current pass at index ``start <= base`` with ``n_unique`` different rows so far.
-    ``ended``: no visits follow the stretch.
+    ``ended``: no visits follow the stretch. ``allowance``: repeats that say nothing: a pass that began in the middle of
+    a batch may owe that batch's rest to padding, which comes again.
 
     Returns (offset, decided): the offset of the boundary in the stretch, or -1, and up to which offset that answer
     is final. Beyond ``decided`` more visits are needed.
@@ -61,7 +62,7 @@ def find_boundary(
     seen = stop - offsets
     agree = total[stop] - repeated_before
     whole = (seen == window) | ended
-    clean = visits_before - unique_before <= MAX_REPEATED_BEFORE * visits_before
+    clean = visits_before - unique_before - allowance <= MAX_REPEATED_BEFORE * visits_before
     edge = clean & (agree >= AGREEMENT * seen) & (seen - agree <= MAX_REPEATED_BEFORE * unique_before) & (seen >= 2)
     complete = clean & (unique_before >= n_rows)
     hits = np.flatnonzero((edge & whole) | complete)

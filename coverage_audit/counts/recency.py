@@ -40,6 +40,11 @@ class Recency:
             _repair(before, ids, at, now, early)
         return before
 
+    def revisit(self, ids: Ints) -> None:
+        """``visit`` for ids whose previous visits are known already."""
+        self.latest[ids] = np.arange(self.index, self.index + len(ids), dtype=np.int64)
+        self.index += len(ids)
+
     def undo(self, ids: Ints, before: Ints) -> None:
         """Take back the latest ``visit``s, given the very ids and what it returned for them."""
         # Of several visits to one row the first one's predecessor is what stood there: written last, it wins.

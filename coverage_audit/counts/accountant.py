@@ -1,0 +1,351 @@
+"""Pieces in, epochs, passes and holes out. All exact; epochs are finished one after the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from coverage_audit.counts.blocks import Status
+from coverage_audit.counts.source import SplitSource
+from coverage_audit.counts.tables import EpochCount, Hole, PassCount, Position, Span
+from coverage_audit.counts.tracker import Piece, Tracker
+from coverage_audit.model.rows import Ints, Mask, Repeats, RowSet
+
+NONE: Ints = np.empty(0, np.int64)
+
+
+@dataclass(slots=True)
+class OpenPass:
+    """A pass being counted. ``start``: its first among the stream's yields, ``start_consumed``: among the consumed."""
+
+    number: int
+    start: int
+    start_consumed: int
+    first_batch: int
+    batches: int = 0
+    holes: int = 0
+    visits: int = 0
+    surplus: list[Ints] = field(default_factory=list)
+    sizes: Counter[int] = field(default_factory=Counter)
+    remainders: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """(size, shard) of batches that lie in one shard."""
+    spanning: bool = False
+    tail: Ints = field(default_factory=lambda: NONE)
+    padding: int = 0
+
+
+@dataclass(slots=True)
+class OpenSpan:
+    start: int
+    pass_: int
+    batches: int = 0
+    surplus: int = 0
+    ids: list[Ints] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class OpenHole:
+    first_batch: int
+    batches: int
+    ids: list[Ints]
+    n_rows: int
+    pass_: int
+    after_epoch: int
+    after_fit: int
+
+
+@dataclass(slots=True)
+class Lane:
+    """One stream's state: its tracker, its pass, its part of the epoch."""
+
+    rank: int
+    tracker: Tracker
+    pass_: OpenPass | None = None
+    span: OpenSpan | None = None
+    hole: OpenHole | None = None
+    passes: list[PassCount] = field(default_factory=list)
+    closed: list[OpenPass] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class OpenEpoch:
+    epoch: int
+    fit: int
+    start: int
+    starts_at: Position | None
+    visits: int = 0
+    steps: Counter[int] = field(default_factory=Counter)
+    surplus: list[Ints] = field(default_factory=list)
+    replayed: list[Ints] = field(default_factory=list)
+    replayed_batches: int = 0
+    unidentified: int = 0
+    outside: int = 0
+    spans: list[Span] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What the pass an epoch ended in had still to visit: batches so far, and unvisited rows per shard."""
+
+    batches: int
+    per_shard: Ints
+    sizes: Counter[int]
+    remainders: Counter[tuple[int, int]]
+
+
+class Accountant:
+    """Counts pieces in the order of their epochs.
+
+    While there is one stream and every yield is consumed exactly once, the sequence of consumed visits *is* the
+    stream's sequence of yields and both share one Recency; the first hole or replay parts them.
+    """
+
+    def __init__(self, source: SplitSource, trackers: list[Tracker]) -> None:
+        shards = source.shards
+        self.n_ids = 0 if shards is None else shards.n_ids
+        self.source = source
+        self.expected: Mask | None = (
+            None if shards is None or shards.selected is None else shards.selected.mask(self.n_ids)
+        )
+        self.lanes = [Lane(s.writer.rank, t) for s, t in zip(source.streams, trackers, strict=True)]
+        # Several streams interleave in no order of their own: their consumed visits get a sequence of their own.
+        self.consumed = None if len(trackers) == 1 else trackers[0].recency.copy() if trackers else None
+        self.epochs: list[EpochCount] = []
+        self.remaining: dict[int, Remaining] = {}
+        self.holes: list[Hole] = []
+        self.run_visits: npt.NDArray[np.uint32] = np.zeros(self.n_ids, np.uint32)
+        self.steps = 0
+        self.visits = 0
+        self.open: OpenEpoch | None = None
+
+    def add(self, piece: Piece) -> None:
+        lane = self.lanes[piece.stream]
+        status = piece.block.status
+        if status is not Status.HOLE:
+            label = piece.block.epoch if piece.block.epoch >= 0 else max(piece.pass_, 0)
+            if self.open is not None and self.open.epoch != label:
+                self._finish_epoch()
+            if lane.hole is not None:
+                self._finish_hole(lane, tail=False)
+        if status is not Status.REPLAY and (lane.pass_ is None or lane.pass_.number != piece.pass_):
+            self._finish_span(lane)
+            self._finish_pass(lane)
+            lane.pass_ = self._open_pass(lane, piece)
+        if status is not Status.NORMAL and self.consumed is None:
+            self.consumed = lane.tracker.recency.copy()
+        if status is not Status.HOLE and self.open is None:
+            self.open = self._open_epoch(lane, piece)
+        before = NONE if status is Status.REPLAY else lane.tracker.commit(piece)
+        if status is Status.HOLE:
+            self._add_hole(lane, piece)
+        else:
+            self._add_consumed(lane, piece, before)
+        if status is not Status.REPLAY:
+            _add_batches(lane.pass_, piece, self.source.info.batch_size)
+
+    def finish(self) -> None:
+        """No more pieces: close what is open."""
+        self._finish_epoch()
+        for lane in self.lanes:
+            if lane.hole is not None:
+                self._finish_hole(lane, tail=True)
+            self._finish_pass(lane)
+
+    def _index(self, lane: Lane) -> int:
+        return (self.consumed or lane.tracker.recency).index
+
+    def _open_pass(self, lane: Lane, piece: Piece) -> OpenPass:
+        first = int(piece.block.number[min(piece.begins, len(piece.block.number) - 1)])
+        opened = OpenPass(piece.pass_, lane.tracker.recency.index, self._index(lane), first)
+        if piece.visited:
+            raise AssertionError("a pass began inside visits that had happened already")
+        if piece.tail:
+            opened.tail = piece.ids[: piece.tail]
+        return opened
+
+    def _open_epoch(self, lane: Lane, piece: Piece) -> OpenEpoch:
+        # An epoch that opens with a replay starts nowhere in the loader's own sequence.
+        known = piece.block.status is Status.NORMAL and lane.pass_ is not None and self.n_ids > 0
+        at = Position(lane.pass_.number, lane.pass_.batches) if known and lane.pass_ is not None else None
+        label = piece.block.epoch if piece.block.epoch >= 0 else max(piece.pass_, 0)
+        return OpenEpoch(label, piece.block.fit, self._index(lane), at)
+
+    def _add_consumed(self, lane: Lane, piece: Piece, before: Ints) -> None:
+        assert self.open is not None
+        epoch, ids, replay = self.open, piece.ids, piece.block.status is Status.REPLAY
+        # The stream's own sequence; with one stream, that of the consumed visits as soon as the two part.
+        own, at = before, lane.tracker.recency.index - len(ids)
+        if self.consumed is not None:
+            before = self.consumed.visit(ids)
+            if len(self.lanes) == 1:
+                own, at = before, self.consumed.index - len(ids)
+        again = before >= epoch.start
+        if again.any():
+            epoch.surplus.append(ids[again])
+        epoch.visits += len(ids)
+        epoch.steps[lane.rank] += piece.batches
+        self.steps += piece.batches
+        self.visits += len(ids)
+        if piece.first:
+            epoch.unidentified += piece.block.unidentified
+            epoch.outside += piece.block.outside
+        if replay:
+            epoch.replayed.append(ids)
+            epoch.replayed_batches += piece.batches
+            return
+        assert lane.pass_ is not None
+        if lane.span is None:
+            lane.span = OpenSpan(at, lane.pass_.number)
+        lane.span.batches += piece.batches
+        lane.span.surplus += int(np.count_nonzero(own >= lane.span.start))
+        if len(self.lanes) > 1:
+            lane.span.ids.append(ids)
+        lane.pass_.visits += len(ids)
+        twice = own >= (lane.pass_.start_consumed if len(self.lanes) == 1 else lane.pass_.start)
+        if twice.any():
+            lane.pass_.surplus.append(ids[twice])
+
+    def _add_hole(self, lane: Lane, piece: Piece) -> None:
+        block = piece.block
+        n_rows = int(block.size[piece.begins : piece.ends].sum())
+        if lane.hole is None:
+            number = int(block.number[min(piece.begins, len(block.number) - 1)])
+            epoch = self.open.epoch if self.open is not None else (self.epochs[-1].epoch if self.epochs else -1)
+            lane.hole = OpenHole(number, 0, [], 0, piece.pass_, epoch, block.fit)
+        lane.hole.batches += piece.batches
+        lane.hole.n_rows += n_rows
+        lane.hole.ids.append(piece.ids)
+        if lane.pass_ is not None:
+            lane.pass_.holes += piece.batches
+
+    def _finish_hole(self, lane: Lane, *, tail: bool) -> None:
+        hole, lane.hole = lane.hole, None
+        assert hole is not None
+        rows = RowSet.of_ids(np.concatenate(hole.ids))
+        self.holes.append(
+            Hole(
+                lane.rank, hole.first_batch, hole.batches, rows, hole.n_rows, hole.pass_, hole.after_epoch,
+                hole.after_fit, tail,
+            )
+        )  # fmt: skip
+
+    def _finish_span(self, lane: Lane) -> None:
+        span, lane.span = lane.span, None
+        if span is None or self.open is None:
+            return
+        if span.ids:
+            rows = RowSet.of_ids(np.concatenate(span.ids))
+        else:
+            recency = self.consumed or lane.tracker.recency
+            rows = RowSet.of_mask(recency.seen_since(span.start))
+        self.open.spans.append(Span(lane.rank, span.pass_, span.batches, rows, span.surplus))
+
+    def _finish_epoch(self) -> None:
+        if self.open is None:
+            return
+        for lane in self.lanes:
+            self._finish_span(lane)
+        epoch, self.open = self.open, None
+        recency = self.consumed or self.lanes[0].tracker.recency
+        seen = recency.seen_since(epoch.start)
+        surplus = np.concatenate(epoch.surplus) if epoch.surplus else NONE
+        self.run_visits += seen
+        np.add.at(self.run_visits, surplus, np.uint32(1))
+        rows, times = np.unique(surplus, return_counts=True)
+        self.epochs.append(
+            EpochCount(
+                epoch=epoch.epoch,
+                fit=epoch.fit,
+                complete=False,
+                steps=max(epoch.steps.values(), default=0),
+                visits=epoch.visits,
+                unique=epoch.visits - len(surplus),
+                missed=self._not(seen),
+                repeated=Repeats(RowSet.of_ids(rows), times.astype(np.uint32)),
+                starts_at=epoch.starts_at,
+                spans=tuple(epoch.spans),
+                replayed=RowSet.of_ids(np.concatenate(epoch.replayed)) if epoch.replayed else RowSet.empty(),
+                replayed_batches=epoch.replayed_batches,
+                unidentified=epoch.unidentified,
+                outside=epoch.outside,
+                steps_by_rank=dict(sorted(epoch.steps.items())),
+            )
+        )
+        lane = min(self.lanes, key=lambda item: item.rank)
+        if lane.pass_ is not None and not lane.closed and self.source.shards is not None:
+            unvisited = self._not(lane.tracker.recency.seen_since(lane.pass_.start))
+            self.remaining[epoch.epoch] = Remaining(
+                lane.pass_.batches,
+                self.source.shards.count_per_shard(unvisited),
+                Counter(lane.pass_.sizes),
+                Counter(lane.pass_.remainders),
+            )
+
+    def _not(self, seen: Mask) -> RowSet:
+        """Expected ids that are not ``seen``."""
+        return RowSet.of_mask(~seen if self.expected is None else self.expected & ~seen)
+
+    def _finish_pass(self, lane: Lane) -> None:
+        done, lane.pass_ = lane.pass_, None
+        if done is None:
+            return
+        surplus = np.concatenate(done.surplus) if done.surplus else NONE
+        apart = self.consumed is not None and len(self.lanes) == 1
+        seen = (
+            self.consumed.seen_since(done.start_consumed)
+            if self.consumed is not None and apart
+            else lane.tracker.recency.seen_since(done.start)
+        )
+        repeated = len(surplus)
+        if len(done.tail) and lane.passes and np.isin(done.tail, surplus).mean() >= 0.9:
+            # The rows that filled up the batch came again in this pass: they padded the one before.
+            done.padding = len(done.tail)
+            done.tail = NONE
+            before = lane.passes[-1]
+            lane.passes[-1] = _with_padding(before, done.padding)
+            done.visits -= done.padding
+            repeated -= done.padding
+        lane.closed.append(done)
+        lane.passes.append(
+            PassCount(
+                rank=lane.rank,
+                pass_=done.number,
+                pass_from="told" if lane.tracker.told else "inferred",
+                complete=False,
+                ended_by="",
+                first_batch=done.first_batch,
+                batches=done.batches,
+                visits=done.visits,
+                unique=done.visits - repeated,
+                missed=self._not(seen),
+                repeated=repeated,
+                mixed_batches=1 if len(done.tail) else 0,
+                batches_span_shards=done.spanning,
+                untrained_batches=done.holes,
+            )
+        )
+
+
+def _add_batches(opened: OpenPass | None, piece: Piece, declared: int | None) -> None:
+    assert opened is not None
+    which = slice(piece.begins, piece.ends)
+    opened.batches += piece.batches
+    sizes, shard = piece.block.size[which], piece.block.one_shard[which]
+    if not len(sizes):
+        return
+    opened.spanning = opened.spanning or bool((shard < 0).any())
+    usual = int(sizes[0])
+    if (sizes == usual).all():
+        opened.sizes[usual] += len(sizes)
+    else:
+        opened.sizes.update(sizes.tolist())
+    odd = np.flatnonzero((sizes != (declared or max(opened.sizes))) & (shard >= 0))
+    for index in odd:
+        opened.remainders[int(sizes[index]), int(shard[index])] += 1
+
+
+def _with_padding(count: PassCount, rows: int) -> PassCount:
+    return replace(count, visits=count.visits + rows, repeated=count.repeated + rows)

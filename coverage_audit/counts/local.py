@@ -1,0 +1,163 @@
+"""Counting in this process: the definition every other engine must equal."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import replace
+
+from coverage_audit.counts.accountant import Accountant, Lane
+from coverage_audit.counts.blocks import Tally, read_blocks
+from coverage_audit.counts.needed import Needs, batch_size_of, partial_batches
+from coverage_audit.counts.source import EpochFacts, SplitSource, Stream
+from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts
+from coverage_audit.counts.tracker import Piece, Tracker
+from coverage_audit.model.rows import Repeats, RowSet
+
+# A pass that repeats more than this of its visits has no shape that could be told from sampling.
+SHAPELESS = 0.1
+
+
+def count_split(source: SplitSource) -> SplitCounts:
+    """Count one split: one read of its visits, epochs finished one after the other.
+
+    Memory: 8 bytes a row for the recency of visits (twice where consumption and yields part), 4 bytes a row for the
+    run's totals, and the row sets of what was missed or repeated.
+    """
+    tally = Tally()
+    n_ids = 0 if source.shards is None else source.shards.n_ids
+    n_rows = 0 if source.shards is None else source.shards.rows
+    trackers = [Tracker(i, n_ids, n_rows) for i in range(len(source.streams))]
+    accountant = Accountant(source, trackers)
+    lanes = [
+        tracker.pieces(read_blocks(source, stream, tally))
+        for tracker, stream in zip(trackers, source.streams, strict=True)
+    ]
+    for piece in heapq.merge(*lanes, key=_epoch_of) if len(lanes) > 1 else (p for lane in lanes for p in lane):
+        accountant.add(piece)
+    accountant.finish()
+    return _assemble(source, accountant, tally)
+
+
+def _epoch_of(piece: Piece) -> int:
+    return piece.block.epoch if piece.block.epoch >= 0 else piece.pass_
+
+
+def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> SplitCounts:
+    size = batch_size_of(source.info.batch_size, tally.sizes)
+    passes: list[PassCount] = []
+    for lane, stream in zip(accountant.lanes, source.streams, strict=True):
+        passes += _passes(source, lane, stream, size)
+    first_rank = [p for p in passes if p.rank == min(lane.rank for lane in accountant.lanes)]
+    ranks = max(len({s.writer.rank for s in source.streams}), *(s.writer.world_size for s in source.streams), 1)
+    needs = Needs(source.shards, source.info.contract, size, ranks, first_rank, accountant.remaining)
+    epochs_from = _epochs_from(source, passes)
+    epochs = _with_facts(source, accountant.epochs, passes, epochs_from)
+    shapeless = {(p.rank, p.pass_) for p in passes if p.pass_from == "unknown"}
+    filled = tuple(_without_position(needs.fill(e), shapeless) for e in epochs)
+    repeated = RowSet.empty()
+    for epoch in filled:
+        if epoch.complete:
+            repeated = repeated | epoch.repeated.rows
+    return SplitCounts(
+        split=source.info.name,
+        run=source.run,
+        info=source.info,
+        shards=source.shards,
+        counts="trained" if source.trained else "yielded",
+        epochs_from=epochs_from,
+        epochs=filled,
+        passes=tuple(passes),
+        holes=tuple(accountant.holes),
+        steps=accountant.steps,
+        visits=accountant.visits,
+        yields=tally.yields,
+        run_visits=accountant.run_visits,
+        rows_repeated=repeated,
+        batch_sizes=dict(sorted(tally.sizes.items())),
+        batch_size=size,
+        found=dict(tally.found),
+        unidentified=tally.unidentified,
+        unidentified_batches=tally.unidentified_batches,
+        outside=tally.outside,
+        outside_rows=tuple(tally.outside_rows),
+        exhausted=any(s.exhausted for s in source.streams),
+        evaluation=any(s.evaluation for s in source.streams),
+        fingerprints=source.fingerprints,
+        restarts_unplaced=source.restarts_unplaced,
+    )
+
+
+def _passes(source: SplitSource, lane: Lane, stream: Stream, size: int | None) -> list[PassCount]:
+    """The lane's passes with how they ended. A pass that a later one follows was ended by the loader itself,
+    unless passes were told: then only an exhausted loader says so."""
+    rows = 0 if source.shards is None else source.shards.rows
+    out: list[PassCount] = []
+    for index, (count, opened) in enumerate(zip(lane.passes, lane.closed, strict=True)):
+        last = index == len(lane.passes) - 1
+        told = count.pass_from == "told"
+        if told:
+            ended = count.pass_ in stream.exhausted_passes
+            ended_by = "loader" if ended else "" if last else "trainer"
+        else:
+            ended_by = "loader" if not last or stream.exhausted else ""
+        shapeless = not told and (source.shards is None or count.repeated > SHAPELESS * count.visits)
+        everything = rows > 0 and not count.missed
+        partial, ends = partial_batches(opened.sizes, opened.remainders, size, source.shards)
+        out.append(
+            replace(
+                count,
+                pass_from="unknown" if shapeless else count.pass_from,
+                ended_by=ended_by,
+                complete=(ended_by == "loader" or everything) and not shapeless,
+                partial_batches=partial,
+                shard_end_partials=ends,
+            )
+        )
+    return out
+
+
+def _epochs_from(source: SplitSource, passes: Sequence[PassCount]) -> str:
+    if source.trained:
+        return "trainer"
+    if source.info.steps_per_epoch is not None:
+        return "steps_per_epoch"
+    if passes and all(p.pass_from != "unknown" for p in passes):
+        return "passes"
+    return "unknown"
+
+
+def _with_facts(
+    source: SplitSource, epochs: Sequence[EpochCount], passes: Sequence[PassCount], epochs_from: str
+) -> list[EpochCount]:
+    """Epochs with what the trainer said of them, epochs without a single visit included."""
+    facts: dict[int, list[EpochFacts]] = {}
+    for stream in source.streams:
+        for fact in stream.epochs:
+            facts.setdefault(fact.epoch, []).append(fact)
+    known = {e.epoch: e for e in epochs}
+    expected = RowSet.empty() if source.shards is None else source.shards.expected
+    for number, said in facts.items():
+        if number not in known:
+            known[number] = EpochCount(number, said[0].fit, False, 0, 0, 0, expected, Repeats.none())
+    whole = {p.pass_ for p in passes if p.complete} - {p.pass_ for p in passes if not p.complete}
+    steps = source.info.steps_per_epoch
+    out = []
+    for number in sorted(known):
+        epoch, said = known[number], facts.get(number, [])
+        if epochs_from == "trainer":
+            complete = bool(said) and all(f.complete for f in said)
+        elif epochs_from == "steps_per_epoch":
+            complete = steps is not None and all(n >= steps for n in epoch.steps_by_rank.values())
+        else:
+            complete = epochs_from == "passes" and number in whole
+        own = said[0].number if said else None
+        out.append(replace(epoch, complete=complete, number=own))
+    return out
+
+
+def _without_position(epoch: EpochCount, shapeless: set[tuple[int, int]]) -> EpochCount:
+    """Positions inside passes nobody can tell are not positions."""
+    if epoch.starts_at is None or all(p != epoch.starts_at.pass_ for _, p in shapeless):
+        return epoch
+    return replace(epoch, starts_at=None)

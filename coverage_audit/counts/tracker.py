@@ -1,0 +1,215 @@
+"""Blocks of one stream -> pieces: the same visits, each piece inside one pass."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from coverage_audit.counts.blocks import Block, Status
+from coverage_audit.counts.passes import find_boundary, window_size
+from coverage_audit.counts.recency import Recency
+from coverage_audit.model.rows import Ints
+
+MIN_BUFFER = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a block inside one pass.
+
+    ``ids`` are its visits; ``begins``..``ends`` the block's batches whose first visit it holds. ``before``: previous
+    visit's index of each id in the stream's own sequence of yields, None where it is found at commit. ``visited``: the
+    tracker's recency holds the visits already. ``tail``: leading visits of a batch that began in the pass before.
+    """
+
+    stream: int
+    block: Block
+    first: bool
+    begins: int
+    ends: int
+    ids: Ints
+    pass_: int
+    before: Ints | None = None
+    visited: bool = False
+    tail: int = 0
+
+    @property
+    def batches(self) -> int:
+        return self.ends - self.begins
+
+
+@dataclass(slots=True)
+class _Pending:
+    block: Block
+    visits: int = 0  # already handed on
+    batches: int = 0
+    started: bool = False
+
+
+class Tracker:
+    """Cuts one stream's blocks at pass boundaries, told or inferred (:mod:`~coverage_audit.counts.passes`).
+
+    Pieces are handed out *before* their visits enter ``recency`` wherever something may end between two pieces, so
+    that whoever counts can look at the state an epoch or a pass ended with: call :meth:`commit` for each piece.
+    """
+
+    def __init__(self, stream: int, n_ids: int, n_rows: int) -> None:
+        self.stream = stream
+        self.recency = Recency(n_ids)
+        self.n_rows = n_rows
+        self.told = False
+        self._pass = -1
+        self._start = 0
+        self._unique = 0
+        self._length = 0
+        self._largest = 1
+        self._pending: list[_Pending] = []
+        self._waiting = 0
+        self._due = False
+        self._tail = 0
+        self._last: tuple[int, int, Status] | None = None
+
+    def pieces(self, blocks: Iterator[Block]) -> Iterator[Piece]:
+        """All pieces in order."""
+        for block in blocks:
+            if block.pass_ >= 0:
+                yield from self._told(block)
+                continue
+            self._pending.append(_Pending(block))
+            if block.status is not Status.REPLAY:
+                self._waiting += len(block.ids)
+                self._largest = max(self._largest, int(block.size.max()))
+            if self._waiting >= max(2 * self._window, MIN_BUFFER):
+                yield from self._decide(ended=False)
+        yield from self._decide(ended=True)
+
+    def commit(self, piece: Piece) -> Ints:
+        """Let the piece's visits happen; returns the index of each one's previous visit, or -1."""
+        if piece.before is None:
+            return self.recency.visit(piece.ids)
+        if not piece.visited:
+            self.recency.revisit(piece.ids)
+        return piece.before
+
+    @property
+    def _window(self) -> int:
+        return window_size(self.n_rows, self._largest)
+
+    def _told(self, block: Block) -> Iterator[Piece]:
+        self.told = True
+        yield Piece(self.stream, block, True, 0, len(block.number), block.ids, block.pass_)
+
+    def _decide(self, *, ended: bool) -> Iterator[Piece]:
+        if not self._pending:
+            return
+        parts = [p.block.ids[p.visits :] for p in self._pending if p.block.status is not Status.REPLAY]
+        ids = np.concatenate(parts) if parts else np.empty(0, np.int64)
+        self._pass = max(self._pass, 0)
+        base = self.recency.index
+        before = self.recency.visit(ids)
+        cuts, decided = self._cut(before, base, self._batch_starts(), ended=ended)
+        if ended:
+            decided = len(ids)
+        alike = {(p.block.epoch, p.block.fit, p.block.status) for p in self._pending}
+        visited = not cuts and not self._due and decided == len(ids) and alike == {self._last}
+        if not visited:
+            self.recency.undo(ids, before)
+        yield from self._hand_out(before, cuts, decided, visited=visited)
+
+    def _batch_starts(self) -> Ints:
+        """Offsets among the waiting visits where batches begin."""
+        out, at = [np.empty(0, np.int64)], 0
+        for item in self._pending:
+            if item.block.status is not Status.REPLAY:
+                starts = item.block.offset[item.batches : -1]
+                out.append(starts - item.visits + at)
+                at += len(item.block.ids) - item.visits
+        return np.concatenate(out)
+
+    def _cut(self, before: Ints, base: int, starts: Ints, *, ended: bool) -> tuple[list[int], int]:
+        """Offsets where passes begin, and up to where that is final."""
+        cuts: list[int] = []
+        at, n = 0, len(before)
+        while at < n:
+            reach = max(4 * self._window, 2 * self._length)
+            while True:
+                stop = min(n, at + reach)
+                found, decided = find_boundary(
+                    before[at:stop],
+                    base + at,
+                    self._start,
+                    self._unique,
+                    self.n_rows,
+                    self._window,
+                    ended and stop == n,
+                    self._tail,
+                )
+                if found >= 0 or stop == n or decided > 0:
+                    break
+                reach *= 2
+            step = found if found >= 0 else decided
+            self._unique += int(np.count_nonzero(before[at : at + step] < self._start))
+            at += step
+            if found >= 0:
+                cuts.append(at)
+                self._length = base + at - self._start
+                self._start = base + at
+                self._unique = 0
+                following = int(np.searchsorted(starts, at))
+                self._tail = int(starts[following] if following < len(starts) else n) - at
+            elif step == 0 or stop == n:
+                break
+        return cuts, at
+
+    def _hand_out(self, before: Ints, cuts: list[int], decided: int, *, visited: bool) -> Iterator[Piece]:
+        if self._due and len(before):
+            cuts, self._due = [0, *cuts], False
+        at = 0
+        queue, self._pending = self._pending, []
+        for index, item in enumerate(queue):
+            left = 0 if item.block.status is Status.REPLAY else len(item.block.ids) - item.visits
+            stop = min(at + left, decided)
+            whole = at + left <= decided
+            for low, high in _between(cuts, at, stop):
+                if low in cuts:
+                    self._pass += 1
+                yield self._piece(
+                    item, before[low:high], visited=visited, last=whole and high == at + left, cut=low in cuts
+                )
+            if not left:
+                yield self._piece(item, None, visited=False, last=True, cut=False)
+            at = stop
+            if not whole:
+                self._pending = queue[index:]
+                break
+        # A boundary right where the decided part ends opens with whatever comes next.
+        self._due = bool(cuts) and cuts[-1] == decided < len(before)
+        self._waiting = sum(len(p.block.ids) - p.visits for p in self._pending if p.block.status is not Status.REPLAY)
+
+    def _piece(self, item: _Pending, before: Ints | None, *, visited: bool, last: bool, cut: bool) -> Piece:
+        block = item.block
+        start = item.visits
+        stop = len(block.ids) if before is None else start + len(before)
+        ends = len(block.number) if last else int(np.searchsorted(block.offset[:-1], stop, side="left"))
+        begins = item.batches
+        # Visits before the first batch that begins here belong to a batch begun in the piece before.
+        first_visit = int(block.offset[begins]) if begins < len(block.number) else stop
+        tail = min(first_visit, stop) - start if cut else 0
+        piece = Piece(
+            self.stream, block, not item.started, begins, max(ends, begins), block.ids[start:stop], self._pass,
+            before, visited, tail,
+        )  # fmt: skip
+        item.visits, item.batches, item.started = stop, max(ends, begins), True
+        self._last = (block.epoch, block.fit, block.status)
+        return piece
+
+
+def _between(cuts: list[int], low: int, high: int) -> Iterator[tuple[int, int]]:
+    """``[low, high)`` cut at the cuts inside it; nothing if it is empty."""
+    edges = [low, *(c for c in cuts if low < c < high), high]
+    for a, b in itertools.pairwise(edges):
+        if b > a:
+            yield a, b

@@ -1,0 +1,129 @@
+"""Runs from a few literal lists: what a loader yielded and a trainer consumed, as Visits and as counts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from coverage_audit.counts.local import count_split
+from coverage_audit.counts.source import EpochFacts, SplitSource, Stream
+from coverage_audit.counts.tables import SplitCounts
+from coverage_audit.model.contract import Contract
+from coverage_audit.model.event import Found, Stage
+from coverage_audit.model.rows import RowSet
+from coverage_audit.model.run import RunInfo, SplitInfo, Writer, WriterEnd
+from coverage_audit.model.shards import Shard, Shards
+from coverage_audit.runlog.visits import Visits
+
+
+def shards_of(*rows: int, selected: RowSet | None = None) -> Shards:
+    """Shards named x_0.npy, x_1.npy, ... of these row counts."""
+    return Shards(tuple(Shard(f"x_{i}.npy", n) for i, n in enumerate(rows)), selected)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One batch of a made-up run: its sample ids (None: unknown, ``count`` rows), who consumed it and when.
+
+    ``batch`` defaults to the ordinal of the step; name an earlier one for a replay. ``trained=False`` makes a hole.
+    """
+
+    ids: Sequence[int] | None
+    epoch: int = -1
+    trained: bool = True
+    batch: int | None = None
+    pass_: int = -1
+    count: int = 0
+    fit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A made-up run of one split and one writer."""
+
+    shards: Shards | None
+    steps: Sequence[Step]
+    trained: bool = True
+    batch_size: int | None = None
+    steps_per_epoch: int | None = None
+    contract: Contract = field(default_factory=Contract)
+    split: str = "train"
+    exhausted: bool = False
+    exhausted_passes: frozenset[int] = frozenset()
+    open_epochs: frozenset[int] = frozenset()
+    """Epochs the trainer never ended."""
+    evaluation: bool = False
+    rank: int = 0
+    pieces: int = 1
+    """Into how many pieces the visits are cut."""
+
+    def visits(self) -> Visits:
+        """The run's visits, as a reader would give them."""
+        return visits_of(self.shards, self.steps, split=self.split, trained=self.trained, rank=self.rank)
+
+    def stream(self) -> Stream:
+        visits = self.visits()
+        epochs = sorted({s.epoch for s in self.steps if s.epoch >= 0 and s.trained})
+        facts = tuple(
+            EpochFacts(e, next(s.fit for s in self.steps if s.epoch == e), e, e not in self.open_epochs) for e in epochs
+        )
+        cuts = np.linspace(0, len(visits), self.pieces + 1).astype(int)
+        return Stream(
+            writer=Writer(0, self.rank, 1),
+            visits=lambda: (visits.take(slice(int(a), int(b))) for a, b in itertools.pairwise(cuts)),
+            epochs=facts if self.trained else (),
+            trained=self.trained,
+            exhausted=self.exhausted,
+            exhausted_passes=self.exhausted_passes,
+            evaluation=self.evaluation,
+        )
+
+    def count(self) -> SplitCounts:
+        """Count it with the real engine."""
+        return count_runs(self)
+
+
+def count_runs(*runs: Run) -> SplitCounts:
+    """Count several writers' runs of one split together; the first one's declarations count."""
+    first = runs[0]
+    info = SplitInfo(
+        first.split,
+        fingerprint=None if first.shards is None else first.shards.fingerprint,
+        contract=first.contract,
+        batch_size=first.batch_size,
+        steps_per_epoch=first.steps_per_epoch,
+    )
+    streams = tuple(r.stream() for r in runs)
+    ends = tuple(WriterEnd(s.writer, "closed") for s in streams)
+    return count_split(SplitSource(info, first.shards, RunInfo("run.parquet", "test", ends), streams))
+
+
+def visits_of(
+    shards: Shards | None, steps: Sequence[Step], *, split: str = "train", trained: bool = True, rank: int = 0
+) -> Visits:
+    """The visits of these steps, one record per row (unknown batches: one record)."""
+    columns: dict[str, list[int]] = {name: [] for name in Visits.ARRAYS}
+    consumed = 0
+    for ordinal, step in enumerate(steps):
+        batch = ordinal if step.batch is None else step.batch
+        told = trained and step.trained
+        if step.ids is None:
+            rows = [(-1, -1, step.count, int(Found.UNKNOWN))]
+        else:
+            ids = np.asarray(step.ids, np.int64)
+            shard, row = (np.full(len(ids), -1, np.int32), ids) if shards is None else shards.locate(ids)
+            rows = [(int(s), int(r), 1, int(Found.EXPLICIT)) for s, r in zip(shard, row, strict=True)]
+        for s, r, n, found in rows:
+            values = (
+                0, -1, step.fit if trained else -1, step.epoch if told else -1, step.pass_, batch,
+                consumed if told else -1, int(Stage.TRAINED if told else Stage.YIELDED), found, s, r, n,
+            )  # fmt: skip
+            for name, value in zip(Visits.ARRAYS, values, strict=True):
+                columns[name].append(value)
+        consumed += told
+    types = {"batch": np.int64, "step": np.int64, "row": np.int64, "stage": np.int8, "found": np.int8}
+    arrays = {name: np.array(values, types.get(name, np.int32)) for name, values in columns.items()}
+    return Visits((split,), 0, rank, 1, **arrays)
