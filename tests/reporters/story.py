@@ -57,17 +57,20 @@ def counted(
         taken = last if last is not None and epoch == epochs - 1 else steps
         visits = np.zeros(n, np.int64)
         spans: list[Span] = []
+        seen = 0
         for step in range(at, at + taken):
             rows = np.asarray(one_pass[step % len(one_pass)])
             number = step // len(one_pass)
-            np.add.at(visits, rows, 1)
+            seen += len(rows)
+            if shards is not None:
+                np.add.at(visits, rows, 1)
             before = spans.pop() if spans and spans[-1].pass_ == number else Span(0, number, 0, RowSet.empty())
             spans.append(Span(0, number, before.batches + 1, before.rows | RowSet.of_ids(rows)))
         run += visits.astype(np.uint32)
         expected = RowSet.empty() if shards is None else shards.expected
         lines.append(
             EpochCount(
-                epoch=epoch, fit=0, number=epoch, complete=taken == steps, steps=taken, visits=int(visits.sum()),
+                epoch=epoch, fit=0, number=epoch, complete=taken == steps, steps=taken, visits=seen,
                 unique=int(np.count_nonzero(visits)), missed=expected - RowSet.of_mask(visits > 0),
                 repeated=Repeats.of_counts(visits), needed=len(one_pass), needed_from=needed_from, batch_size=64,
                 starts_at=Position(at // len(one_pass), at % len(one_pass)), spans=tuple(spans),
