@@ -62,8 +62,6 @@ def plan(
     Raises :class:`UsageError`: bad-plan for values that cannot be meant, plan-too-large above 100,000,000 rows or
     200,000 pieces of passes.
     """
-    from coverage_audit.auditor import judge  # the rules are loaded only when there is something to judge
-
     counts = count_plan(
         _shards(dataset),
         batch_size=batch_size,
@@ -74,6 +72,8 @@ def plan(
         remainder=remainder,
         contract=contract,
     )
+    from coverage_audit.auditor import judge  # the rules are loaded only when there is something to judge
+
     return judge(counts, Gates() if gates is None else gates)
 
 

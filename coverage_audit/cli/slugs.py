@@ -1,0 +1,85 @@
+"""What `coverage-audit explain SLUG` says about each error. tests/cli/test_explain.py compares it with the package."""
+
+from __future__ import annotations
+
+SLUGS = {
+    # The data.
+    "bad-manifest": "The file is not a dataset manifest: it is no JSON, or shards, paths and partners do not fit "
+    "together. Write it again with Dataset.save().",
+    "counts-batches": "len() of a loader (a torch DataLoader, a Keras PyDataset) is a number of batches. Coverage is "
+    "counted in rows: give Dataset.of() the number of rows or the arrays behind the loader.",
+    "damaged-file": "A .npy or .npz file does not begin with a valid header, or is shorter than its header says; an "
+    "interrupted copy is the usual cause. Only headers are read, so damage further in is not noticed.",
+    "mixed-arrays": "A mapping is taken for named shards of one dataset, whose rows are of one kind. Arrays with rows "
+    "of different shape or type are rather the columns of one table (x and y): give one of them.",
+    "mixed-files": "A pattern matched files that describe the same rows, such as x_0.npy and y_0.npy with equal row "
+    'counts; counting both would double the data. Dataset.open("x_*.npy", aligned="y_*.npy") counts one and checks '
+    "the other. If each file does hold rows of its own, list the patterns or the files.",
+    "negative-rows": "A number of rows is 0 or more.",
+    "newer-manifest": "The manifest was written by a later version of coverage-audit. Upgrade, or save it again.",
+    "no-files": "A path, folder or pattern leads to no file that can be read. In a shell, quote patterns that are to "
+    "be expanded by coverage-audit.",
+    "no-length": "The object has no len(), or does not know it. Give Dataset.of() the number of rows.",
+    "no-member": "An .npz archive has no array of the name after '::'.",
+    "no-rows-axis": "A 0-d array holds one value and no rows.",
+    "not-rows": "The value cannot be rows of a dataset: Dataset.open() takes paths, Dataset.of() an array, a whole "
+    "number of rows, or anything with len(); select() takes sample ids or a mask.",
+    "rows-outside": "select() was given sample ids that the dataset does not have. Sample ids count the rows of all "
+    "shards in order, from 0; a selection can only become smaller.",
+    "rows-twice": "A selection is a set of rows, so each id comes once. For loaders that repeat rows on purpose "
+    "declare a contract such as with-replacement instead.",
+    "same-shard-twice": "One file was named twice, perhaps by two patterns or through a link. Its rows would count "
+    "twice.",
+    "unaligned-files": "The files of aligned= must pair with the shards one by one: as many files, the same row "
+    "counts, and the same numbers in their names where both come from patterns.",
+    "uneven-members": "The arrays of an .npz archive have different lengths, so the archive alone does not say which "
+    "are the rows. Name one as in 'file.npz::x'.",
+    "unsupported-format": "The dataset reads .npy and .npz files. For anything else give Dataset.of() the number of "
+    "rows, or a mapping of shard names to numbers of rows.",
+    # Calls, plans and configuration.
+    "bad-argument": "An argument of wrap() or Recorder() has a value that cannot be meant.",
+    "bad-config-value": "A threshold in the configuration has a value of the wrong type.",
+    "bad-contract": "A contract is a kind (exactly-once, at-least-once, padded, drop-remainder, with-replacement, "
+    "subset) and a unit (per epoch, pass or run).",
+    "bad-plan": "A plan needs rows, a batch size, and whole numbers of steps and epochs from 1 up; with "
+    "drop_remainder at least one batch must be full.",
+    "bad-setting": "A key of the configuration has a value of the wrong type.",
+    "bad-toml": "The configuration file is not valid TOML.",
+    "no-config": "The file named by COVERAGE_AUDIT_CONFIG is not there, or a configuration file cannot be read.",
+    "no-epoch": "The epoch asked for is not in this log. Epochs count from 0 over all fit() calls of a split.",
+    "no-split": "The split asked for is not in this log.",
+    "no-steps": "A plan has no recorded steps: it is arithmetic.",
+    "plan-too-large": "A plan lists visits per row and every pass, so it stops at 100 million rows and 200,000 "
+    "pieces of passes. The steps of one pass depend only on rows divided by batch size: divide both by the same "
+    "number to see the report of a larger dataset.",
+    "same-destination": "Two formats of one report were sent to one file.",
+    "unknown-key": "The configuration holds a key that does not exist; the message names the closest one.",
+    "unknown-rule": "There is no rule and no error of that name. `coverage-audit explain` lists the rules.",
+    "unknown-threshold": "The rule has no threshold of that name; the message names those it has.",
+    "unwritable-report": "A report cannot be written where it was sent.",
+    # The run log.
+    "bad-data-parallel": "data_parallel= is (index, size) with 0 <= index < size.",
+    "bad-environment": "A variable that should say the rank or the number of ranks holds something else.",
+    "bad-ids": "Row ids are whole numbers, one per row of the batch.",
+    "bad-if-exists": 'if_exists= says what happens to another run\'s log in the same place: "archive" or "error".',
+    "bad-rank": "The rank must be below the number of ranks.",
+    "bad-run-id": "A run id is text that can be part of a file name.",
+    "bad-state": "A file beside the log (run.parquet.state) is damaged. What was recorded in other files can still be "
+    "read.",
+    "journal-exists": "A journal of that name is there already; journals are never overwritten.",
+    "live-writer": "A process still writes to this log, so it is not moved away. Wait for it, name another log, or "
+    "join it with its run id.",
+    "log-busy": "Another process is opening or moving this log at this moment.",
+    "log-exists": 'Another run\'s log is in this place and if_exists="error" was asked for.',
+    "newer-schema": "The log was written by a later version of coverage-audit. Upgrade to read it.",
+    "no-file-locks": "The file system of the log has no file locks, so two runs could write into each other's log. "
+    "Put the log on a local disk.",
+    "no-log": "There is no run log at this path. wrap(..., log=...) makes one.",
+    "no-shared-run-id": "Several ranks record one run only if they share a run id: set COVERAGE_AUDIT_RUN_ID, or "
+    "run_id= in wrap().",
+    "not-a-run-log": "Something that coverage-audit did not make is in the place of the log. It is never touched.",
+    "other-dataset": "The dataset differs from the one that the log was recorded against.",
+    "other-run": "The log belongs to another run than the one named.",
+    "unreadable-journal": "A journal cannot be read, or is none.",
+    "unwritable-log": "The log cannot be written there.",
+}
