@@ -28,7 +28,7 @@ def maps(name: str) -> Colormap:
 
 def title(axes: Axes, says: str, below: str) -> None:
     """The finding in the title, the subject in small print under it."""
-    axes.set_title(says, color=INK, fontweight="bold", pad=24)
+    axes.set_title(says, loc="left", color=INK, fontweight="bold", pad=24)
     axes.annotate(
         below, (0, 1), xycoords="axes fraction", xytext=(0, 8), textcoords="offset points", color=MUTED, fontsize=9
     )

@@ -80,7 +80,6 @@ def _heat(figure: Figure, axes: Axes, grid: Grid, rows_per_cell: int) -> None:
     bounds = _bounds(first, max(high, first))
     shades = maps("Blues")(np.linspace(0.3, 0.85, len(bounds) - 1) if len(bounds) > 2 else [0.55])
     colors = ListedColormap([NEVER, *[tuple(c) for c in shades]])
-    colors.set_bad("#ffffff")
     norm = BoundaryNorm([0, *bounds], colors.N)
     right = grid.shape[1] * rows_per_cell
     image = axes.imshow(

@@ -29,7 +29,7 @@ FIGURES: dict[str, Callable[[SplitResult], Figure]] = {
 }
 STYLE = {
     "font.family": "DejaVu Sans", "font.size": 9.0, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.titlesize": 11.0, "axes.titlelocation": "left", "axes.titlepad": 10.0, "legend.frameon": False,
+    "axes.titlesize": 11.0, "axes.titlepad": 10.0, "legend.frameon": False,
     "svg.hashsalt": "coverage-audit", "text.parse_math": False,
 }  # fmt: skip
 

@@ -109,7 +109,7 @@ def _facts(heading: tuple[str, Sequence[str]], page: _Page) -> Iterator[Text]:
 def _joined(head: str, parts: Sequence[str], page: _Page, style: str, head_style: str | None = None) -> Iterator[Text]:
     """Parts with `` · `` between them; a line is broken after a dot where it can be."""
     indent = cell_len(head) if cell_len(head) <= 8 else 8
-    line = Text(head, style if head_style is None else head_style)
+    line = Text.assemble((head, style if head_style is None else head_style))
     for used, part in enumerate(parts):
         item = Text(part, style)
         dot = Text(" · ", style or "dim") if used else Text()
@@ -123,18 +123,18 @@ def _joined(head: str, parts: Sequence[str], page: _Page, style: str, head_style
 
 
 def _verdict(label: str, sentence: str, page: _Page) -> Iterator[Text]:
-    yield from page.wrap(Text(label, STYLES[label]).append("  ").append(Text(sentence)), 0, 8)
+    yield from page.wrap(Text.assemble((label, STYLES[label]), "  ", sentence), 0, 8)
 
 
 def _finding(finding: FindingView, page: _Page) -> Iterator[Text]:
-    head = Text(finding.label, STYLES[finding.label]).append("  ")
-    head.append(Text(f"{finding.code} {finding.name}", "bold")).append("   ").append(Text(finding.message))
+    title = (f"{finding.code} {finding.name}", "bold")
+    head = Text.assemble((finding.label, STYLES[finding.label]), "  ", title, "   ", finding.message)
     yield from page.wrap(head, 0, 8)
     for text, style in ((finding.cause, ""), (finding.extent, "")):
         if text:
             yield from page.wrap(Text(text, style), 8, 8)
     if finding.fix:
-        yield from page.wrap(Text("fix: ", "bold").append(Text(finding.fix)), 8, 13)
+        yield from page.wrap(Text.assemble(("fix: ", "bold"), finding.fix), 8, 13)
 
 
 def _table(table: Table, page: _Page) -> Iterator[Text]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from coverage_audit.model.finding import Severity
@@ -53,11 +55,14 @@ def notes(result: AuditResult, split: SplitResult, verbose: bool = False) -> tup
     """What holds over the run: how often rows were seen, what explains what, how rows are known."""
     counts, totals = split.counts, split.totals
     out = [*_needed(split, verbose), _over_the_run(split)]
-    claims = [(f.code, f.explained) for f in result.findings if f.split == split.name and f.explained > 0]
+    claims: Counter[str] = Counter()
+    for f in result.findings:
+        if f.split == split.name and f.explained > 0:
+            claims[f.code] += f.explained
     if totals.unexplained > 0 or len(claims) > 1:
-        parts = [f"{number(n)} by {code}" for code, n in claims]
-        parts.append(f"{number(totals.unexplained)} by nothing found")
-        out.append(f"missed or repeated: {number(totals.missed + totals.repeated)} row-epochs; {', '.join(parts)}")
+        parts = [f"{number(n)} explained by {code}" for code, n in claims.items()]
+        parts.append(f"{number(totals.unexplained)} unexplained")
+        out.append(f"missed or repeated row-epochs {number(totals.missed + totals.repeated)}: {', '.join(parts)}")
     if totals.unidentified > 0:
         batches = plural(counts.unidentified_batches, "batch", "batches")
         out.append(f"rows unknown: {plural(totals.unidentified, 'row')} in {batches}")

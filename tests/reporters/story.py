@@ -59,7 +59,7 @@ def counted(
         spans: list[Span] = []
         seen = 0
         for step in range(at, at + taken):
-            rows = np.asarray(one_pass[step % len(one_pass)])
+            rows = np.asarray(one_pass[step % len(one_pass)], np.int64)
             number = step // len(one_pass)
             seen += len(rows)
             if shards is not None:
