@@ -19,6 +19,7 @@ from coverage_audit._version import __version__
 if TYPE_CHECKING:
     from coverage_audit.adapters.choice import wrap as wrap
     from coverage_audit.auditor import audit as audit
+    from coverage_audit.errors import CoverageAuditError as CoverageAuditError
     from coverage_audit.model.contract import Contract as Contract
     from coverage_audit.planner import plan as plan
     from coverage_audit.recorder.recorder import Recorder as Recorder
@@ -38,7 +39,18 @@ _HOME = {
     "wrap": "coverage_audit.adapters.choice",
 }
 
-__all__ = ["__version__", *sorted(_HOME)]
+__all__ = [
+    "AuditResult",
+    "Contract",
+    "CoverageAuditError",
+    "Dataset",
+    "Recorder",
+    "Verdict",
+    "__version__",
+    "audit",
+    "plan",
+    "wrap",
+]
 
 
 def __getattr__(name: str) -> Any:

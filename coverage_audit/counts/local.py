@@ -84,6 +84,7 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
         exhausted=any(s.exhausted for s in source.streams),
         evaluation=any(s.evaluation for s in source.streams),
         fingerprints=source.fingerprints,
+        changes=source.changes,
         restarts_unplaced=source.restarts_unplaced,
     )
 

@@ -46,6 +46,7 @@ class SplitSource:
     run: RunInfo
     streams: tuple[Stream, ...]
     fingerprints: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
     restarts_unplaced: int = 0
 
     @property

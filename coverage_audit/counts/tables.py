@@ -150,6 +150,8 @@ class SplitCounts:
     exhausted: bool = False
     evaluation: bool = False
     fingerprints: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    """How the data given to the report differs from the recorded one, one sentence each."""
     restarts_unplaced: int = 0
     """Attempts that began without saying which checkpoint they restored."""
     planned: bool = False

@@ -34,7 +34,8 @@ class Evidence:
 
     ``message`` says what was seen, with numbers; ``cause`` why (one sentence or two, may be empty); ``fix`` what to
     set or change. ``rows`` are the ids to show as ranges; ``count`` overrides their number where rows cannot say it
-    (row-epochs, unidentified rows). ``severity`` overrides the rule's own, following the contract.
+    (row-epochs, unidentified rows). ``severity`` overrides the rule's own, following the contract. ``late``: claim only
+    what every other diagnosis leaves.
     """
 
     message: str
@@ -45,6 +46,7 @@ class Evidence:
     count: int | None = None
     claims: tuple[Claim, ...] = ()
     severity: Severity | None = None
+    late: bool = False
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
 

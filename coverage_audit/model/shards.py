@@ -102,7 +102,8 @@ class Shards:
     def pieces(self, rows: RowSet, limit: int | None = None) -> list[tuple[str, int, int]]:
         """``rows`` cut at shard boundaries: the first ``limit`` as (shard name, start, stop), half-open."""
         out: list[tuple[str, int, int]] = []
-        for start, stop in rows.ranges():
+        for first, stop in rows.ranges():
+            start = first
             at = int(np.searchsorted(self.offsets, start, side="right")) - 1
             while start < stop:
                 if limit is not None and len(out) == limit:

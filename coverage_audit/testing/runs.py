@@ -16,6 +16,7 @@ from coverage_audit.model.event import Found, Stage
 from coverage_audit.model.rows import RowSet
 from coverage_audit.model.run import RunInfo, SplitInfo, Writer, WriterEnd
 from coverage_audit.model.shards import Shard, Shards
+from coverage_audit.rules._rule import Again, Example, Lost, Unknown
 from coverage_audit.runlog.visits import Visits
 
 
@@ -57,6 +58,8 @@ class Run:
     """Epochs the trainer never ended."""
     evaluation: bool = False
     rank: int = 0
+    writer: str = "closed"
+    other_fingerprints: tuple[str, ...] = ()
     pieces: int = 1
     """Into how many pieces the visits are cut."""
 
@@ -88,6 +91,11 @@ class Run:
 
 def count_runs(*runs: Run) -> SplitCounts:
     """Count several writers' runs of one split together; the first one's declarations count."""
+    return count_split(source_of(*runs))
+
+
+def source_of(*runs: Run) -> SplitSource:
+    """Several writers' runs of one split, ready to be counted."""
     first = runs[0]
     info = SplitInfo(
         first.split,
@@ -97,8 +105,40 @@ def count_runs(*runs: Run) -> SplitCounts:
         steps_per_epoch=first.steps_per_epoch,
     )
     streams = tuple(r.stream() for r in runs)
-    ends = tuple(WriterEnd(s.writer, "closed") for s in streams)
-    return count_split(SplitSource(info, first.shards, RunInfo("run.parquet", "test", ends), streams))
+    ends = tuple(WriterEnd(s.writer, r.writer) for s, r in zip(streams, runs, strict=True))
+    fingerprints = () if info.fingerprint is None else (info.fingerprint, *first.other_fingerprints)
+    return SplitSource(info, first.shards, RunInfo("run.parquet", "test", ends), streams, fingerprints)
+
+
+def run_of(example: Example) -> Run:
+    """The run a rule's example describes."""
+    steps: list[Step] = []
+    number = 0
+    for epoch, batches in enumerate(example.epochs):
+        for batch in batches:
+            if isinstance(batch, Again):
+                again = next(s for s in steps if s.batch == batch.batch)
+                steps.append(Step(again.ids, epoch, batch=batch.batch))
+                continue
+            if isinstance(batch, Unknown):
+                steps.append(Step(None, epoch, count=batch.rows, batch=number))
+            elif isinstance(batch, Lost):
+                steps.append(Step(batch.ids, epoch, trained=False, batch=number))
+            else:
+                steps.append(Step(batch, epoch, batch=number))
+            number += 1
+    return Run(
+        shards_of(*example.shards) if example.dataset else None,
+        steps,
+        trained=example.trained,
+        batch_size=example.batch_size,
+        steps_per_epoch=example.steps_per_epoch,
+        contract=example.contract,
+        exhausted=example.exhausted,
+        evaluation=example.evaluation,
+        writer=example.writer,
+        other_fingerprints=("another",) if example.other_data else (),
+    )
 
 
 def visits_of(

@@ -1,0 +1,74 @@
+"""Which misses and repeats of an epoch follow from where it begins and ends in the passes of the loader."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts
+from coverage_audit.model.finding import Claim
+from coverage_audit.model.rows import RowSet
+
+
+def usual_steps(counts: SplitCounts) -> int | None:
+    """Steps an epoch normally has: the declared number if any complete epoch has it, else the commonest.
+
+    None without a complete epoch. Ties go to the larger number: a cut is short of the usual, not beyond it.
+    """
+    steps = [e.steps for e in counts.complete_epochs]
+    if not steps:
+        return None
+    declared = counts.info.steps_per_epoch
+    if declared is not None and declared in steps:
+        return declared
+    return max(Counter(steps).items(), key=lambda item: (item[1], item[0]))[0]
+
+
+def fits_pass(counts: SplitCounts) -> bool:
+    """Whether the usual number of steps is what one pass needs, so that drift must come from elsewhere."""
+    usual = usual_steps(counts)
+    return any(e.needed == usual for e in counts.complete_epochs)
+
+
+def misaligned(counts: SplitCounts, epoch: EpochCount) -> Claim:
+    """What one epoch misses or repeats because it is not one whole pass.
+
+    A missed row counts if a pass this epoch takes part in visits it outside the epoch, or may still come to it. A
+    repeated row counts if its visits lie in different passes. Rows a finished pass never visits, and rows that come
+    twice inside one pass, are not explained by this.
+    """
+    mine = {(s.rank, s.pass_) for s in epoch.spans}
+    unknown = {(p.rank, p.pass_) for p in counts.passes if p.pass_from == "unknown"}
+    mine -= unknown
+    elsewhere = RowSet.empty()
+    if epoch.missed:
+        for other in counts.epochs:
+            if other.epoch != epoch.epoch:
+                for span in other.spans:
+                    if (span.rank, span.pass_) in mine:
+                        elsewhere = elsewhere | (span.rows & epoch.missed)
+        for count in counts.passes:
+            if (count.rank, count.pass_) in mine and to_come(count):
+                elsewhere = elsewhere | (count.missed & epoch.missed)
+    return Claim(epoch.epoch, elsewhere & epoch.missed, across_passes(epoch, mine))
+
+
+def to_come(count: PassCount) -> bool:
+    """Whether the pass was left before its end: by the trainer, or by the end of the record."""
+    return count.ended_by != "loader" and not count.complete
+
+
+def across_passes(epoch: EpochCount, mine: set[tuple[int, int]]) -> RowSet:
+    """Rows of the epoch that lie in two of its passes."""
+    if not epoch.repeated.rows:
+        return RowSet.empty()
+    spans = [s for s in epoch.spans if (s.rank, s.pass_) in mine]
+    if not any(s.surplus for s in spans) and not epoch.replayed and len({s.rank for s in spans}) == 1 < len(spans):
+        return epoch.repeated.rows
+    seen, twice = RowSet.empty(), RowSet.empty()
+    for rank in {s.rank for s in spans}:
+        seen = RowSet.empty()
+        for span in spans:
+            if span.rank == rank:
+                twice = twice | (seen & span.rows)
+                seen = seen | span.rows
+    return twice & epoch.repeated.rows

@@ -1,0 +1,84 @@
+"""Some rows were not visited in an epoch that ended.
+
+## What it looks for
+Expected rows without a single visit in a complete epoch; under a contract per pass also in a complete pass. It is
+counted in row-epochs: one row missed in three epochs counts three.
+
+## Why it matters
+The model trains on less data than you think, and metrics "per epoch" describe something else than one look at
+everything. Which rows are missed is rarely random: small shards, the ends of files, whatever came last.
+
+## How to fix it
+Read the diagnosis that explains it; this finding only says how much. What no diagnosis explains is shown as
+unexplained: look at the ranges (`coverage-audit report -v`) for a pattern in the loader.
+
+## When it is fine
+Where the data is meant to be sampled: declare it (`contract="with-replacement"` or `"subset"`), or judge short epochs
+over a continuous stream per run (`contract={"kind": "exactly-once", "per": "run"}`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coverage_audit.counts.tables import SplitCounts
+from coverage_audit.model.finding import Claim, Evidence, Severity
+from coverage_audit.model.words import epochs_text, number, several
+from coverage_audit.rules._rule import Example, Rule
+
+
+def check(counts: SplitCounts) -> Iterator[Evidence]:
+    """Rows missed per complete epoch, and per complete pass under a contract per pass."""
+    yield from _epochs(counts)
+    if counts.info.contract.per == "pass":
+        yield from _passes(counts)
+
+
+def _epochs(counts: SplitCounts) -> Iterator[Evidence]:
+    short = [e for e in counts.complete_epochs if e.missed]
+    if not short:
+        return
+    total = sum(len(e.missed) for e in short)
+    epochs = tuple(e.epoch for e in short)
+    where = epochs_text(epochs, len(counts.complete_epochs))
+    judged = counts.info.contract.per == "epoch" and not counts.info.contract.tolerates_missed
+    what = several(total, "row") if len(epochs) == 1 else several(total, "row-epoch")
+    yield Evidence(
+        message=f"{what} of {number(counts.expected.size)} rows missed in {where}",
+        epochs=epochs,
+        rows=short[0].missed,
+        count=total,
+        claims=tuple(Claim(e.epoch, missed=e.missed) for e in short),
+        severity=None if judged else Severity.INFO,
+        numbers={"missed": total},
+    )
+
+
+def _passes(counts: SplitCounts) -> Iterator[Evidence]:
+    short = [p for p in counts.passes if p.complete and p.missed]
+    if not short:
+        return
+    total = sum(len(p.missed) for p in short)
+    rows = short[0].missed
+    yield Evidence(
+        message=f"{several(total, 'row')} missed in {several(len(short), 'complete pass')}",
+        rows=rows,
+        count=total,
+        severity=Severity.INFO if counts.info.contract.tolerates_missed else None,
+        numbers={"missed_in_passes": total},
+    )
+
+
+RULE = Rule(
+    code="CA101",
+    name="missed-rows",
+    severity=Severity.ERROR,
+    role="symptom",
+    since="0.1",
+    check=check,
+    quiet=(Example((3,), (((0,), (1,), (2,)), ((2,), (0,), (1,)))),),
+    fires=(
+        Example((3,), (((0,), (1,)), ((0,), (1,), (2,))), reported=(2,)),
+        Example((3,), (((1,), (2,)),), reported=(0,)),
+    ),
+)

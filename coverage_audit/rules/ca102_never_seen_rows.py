@@ -1,0 +1,57 @@
+"""Some rows were not visited in the whole run.
+
+## What it looks for
+Expected rows without a visit in any epoch, complete or not.
+
+## Why it matters
+The model never saw them. Whatever they hold, rare classes or a whole source, is not in the weights.
+
+## How to fix it
+A diagnosis usually says why: a shard never opened, a remainder dropped in a fixed order, epochs too short. The ranges
+show which rows; `result.missed()` gives them all.
+
+## When it is fine
+When the run was meant to end before one pass, or the rows were to be left out: then say so with
+`Dataset.select(rows)` or `contract="subset"`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coverage_audit.counts.tables import SplitCounts
+from coverage_audit.model.finding import Claim, Evidence, Severity
+from coverage_audit.model.words import number, several
+from coverage_audit.rules._rule import Example, Rule
+
+
+def check(counts: SplitCounts) -> Iterator[Evidence]:
+    """Rows that no step of the run visited."""
+    rows = counts.never_seen
+    if not rows or not counts.steps:
+        return
+    settled = bool(counts.complete_epochs) or counts.info.contract.per == "run"
+    tolerated = counts.info.contract.tolerates_missed or not settled
+    yield Evidence(
+        message=f"{several(rows.size, 'row')} of {number(counts.expected.size)} never seen in the run",
+        rows=rows,
+        count=rows.size,
+        claims=tuple(Claim(e.epoch, missed=rows & e.missed) for e in counts.complete_epochs),
+        severity=Severity.INFO if tolerated else None,
+        numbers={"never_seen": rows.size},
+    )
+
+
+RULE = Rule(
+    code="CA102",
+    name="never-seen-rows",
+    severity=Severity.ERROR,
+    role="symptom",
+    since="0.1",
+    check=check,
+    quiet=(Example((3,), (((0,), (1,), (2,)),)), Example((3,), (((0,), (1,)), ((2,), (0,))))),
+    fires=(
+        Example((3,), (((0,), (1,)), ((0,), (1,))), reported=(2,)),
+        Example((3,), (((1,), (2,)),), reported=(0,)),
+    ),
+)

@@ -1,0 +1,59 @@
+"""The same rows are missed in every epoch.
+
+## What it looks for
+Rows missed in each of two or more complete epochs: the intersection of what the epochs miss.
+
+## Why it matters
+A remainder that changes from epoch to epoch evens out; this one never does. The rows might as well not exist.
+
+## How to fix it
+If another finding claims it, fix that one. Otherwise look at what the rows share: the ends of files, the last row (an
+exclusive bound too many), a filter, a fixed subset.
+
+## When it is fine
+When the rows are held out on purpose: use `Dataset.select(rows)` so that they are not expected.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+from coverage_audit.counts.tables import SplitCounts
+from coverage_audit.model.finding import Claim, Evidence, Severity
+from coverage_audit.model.words import several
+from coverage_audit.rules._rule import Example, Rule
+
+
+def check(counts: SplitCounts) -> Iterator[Evidence]:
+    """Rows missed in every complete epoch."""
+    epochs = [e for e in counts.complete_epochs if e.steps]
+    if len(epochs) < 2:
+        return
+    rows = functools.reduce(lambda a, b: a & b, (e.missed for e in epochs))
+    if not rows:
+        return
+    yield Evidence(
+        message=f"the same {several(rows.size, 'row')} missed in all {len(epochs)} epochs",
+        cause="no epoch ever comes to these rows",
+        fix="look at what these rows share: the ends of files, the last row, a filter",
+        epochs=tuple(e.epoch for e in epochs),
+        rows=rows,
+        count=rows.size * len(epochs),
+        claims=tuple(Claim(e.epoch, missed=rows) for e in epochs),
+        severity=Severity.INFO if counts.info.contract.kind == "subset" else None,
+        numbers={"rows": rows.size},
+    )
+
+
+RULE = Rule(
+    code="CA106",
+    name="permanent-hole",
+    severity=Severity.ERROR,
+    role="diagnosis",
+    since="0.1",
+    check=check,
+    rank=60,
+    quiet=(Example((3,), (((0,), (1,)), ((1,), (2,)), ((2,), (0,)))), Example((3,), (((0,), (1,)),))),
+    fires=(Example((4,), (((0,), (1,)), ((1,), (2,))), reported=(3,)),),
+)

@@ -1,0 +1,65 @@
+"""steps_per_epoch is above what one pass over the data needs.
+
+## What it looks for
+Complete epochs with the usual number of steps, more than one pass of this loader takes.
+
+## Why it matters
+The surplus steps show rows a second time before the others had their turn, and the boundary of the pass drifts through
+the epochs (CA603). "Epoch" in your logs is not one look at the data.
+
+## How to fix it
+Set steps_per_epoch to the number the finding gives. If the loader's pass is shorter than you expect, look for rows it
+leaves out (CA103, CA104, CA105).
+
+## When it is fine
+Several passes per epoch on purpose: declare `contract="at-least-once"`, or judge per pass or run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coverage_audit.counts.alignment import misaligned, usual_steps
+from coverage_audit.counts.tables import SplitCounts
+from coverage_audit.model.finding import Evidence, Severity
+from coverage_audit.model.words import number, several
+from coverage_audit.rules._rule import Example, Rule
+
+
+def check(counts: SplitCounts) -> Iterator[Evidence]:
+    """Epochs of the usual length that are longer than a pass."""
+    usual = usual_steps(counts)
+    long = [e for e in counts.complete_epochs if e.steps == usual and e.needed is not None and e.steps > e.needed]
+    if not long or usual is None:
+        return
+    needed = long[-1].needed
+    assert needed is not None
+    claims = tuple(c for c in (misaligned(counts, e) for e in long) if c.missed or c.repeated)
+    contract = counts.info.contract
+    name = "validation_steps" if counts.evaluation else "steps_per_epoch"
+    tolerated = contract.per != "epoch" or contract.tolerates_repeats
+    yield Evidence(
+        message=f"{several(usual, 'step')}, one pass of this loader takes {number(needed)}",
+        cause=f"each epoch goes {several(usual - needed, 'batch')} into the next pass",
+        fix=f"{name} = {number(needed)}",
+        epochs=tuple(e.epoch for e in long),
+        rows=long[0].repeated.rows,
+        count=sum(e.surplus for e in long),
+        claims=claims,
+        severity=Severity.INFO if tolerated else None,
+        numbers={"steps": usual, "needed": needed, "needed_from": long[-1].needed_from},
+    )
+
+
+_PASS = ((0, 1), (2, 3), (4,))
+RULE = Rule(
+    code="CA602",
+    name="long-epoch",
+    severity=Severity.ERROR,
+    role="diagnosis",
+    since="0.1",
+    check=check,
+    rank=40,
+    quiet=(Example((5,), (_PASS, _PASS), batch_size=2),),
+    fires=(Example((5,), ((*_PASS, (0, 1)), ((2, 3), (4,), *_PASS[:2])), batch_size=2, reported=(0, 1)),),
+)

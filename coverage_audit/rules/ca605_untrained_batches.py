@@ -1,0 +1,93 @@
+"""Batches were yielded and never trained on.
+
+## What it looks for
+Yields that no training step consumed, while later batches were: holes where a `fit()` or an evaluation ended. The
+batches prefetched after the last step of all are named too, as a note.
+
+## Why it matters
+A trainer pulls ahead. When it drops its queue, the rows in it are gone for this pass, and the next epoch starts later
+in the data than it should.
+
+## How to fix it
+Train in one `fit()` call; give each call a fresh iterator; or hand over an object the trainer can index (a PyDataset)
+or restart (a tf.data.Dataset).
+
+## When it is fine
+The tail after the last step is harmless. Holes are harmless where the stream is endless anyway: judge per run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coverage_audit.counts.alignment import fits_pass, misaligned
+from coverage_audit.counts.tables import Hole, SplitCounts
+from coverage_audit.model.finding import Claim, Evidence, Severity
+from coverage_audit.model.rows import RowSet
+from coverage_audit.model.words import several
+from coverage_audit.rules._rule import Example, Lost, Rule
+
+
+def check(counts: SplitCounts) -> Iterator[Evidence]:
+    """Holes between trained batches, and the tail after them."""
+    holes = [h for h in counts.holes if not h.tail]
+    if holes:
+        yield _holes(counts, holes)
+    tail = [h for h in counts.holes if h.tail]
+    if tail:
+        batches = sum(h.batches for h in tail)
+        yield Evidence(
+            message=f"{several(batches, 'batch')} prefetched after the last step and dropped",
+            cause="the trainer pulls ahead of itself",
+            rows=_rows(tail),
+            count=sum(h.n_rows for h in tail),
+            severity=Severity.INFO,
+            numbers={"batches": batches, "tail": True},
+        )
+
+
+def _holes(counts: SplitCounts, holes: list[Hole]) -> Evidence:
+    batches = sum(h.batches for h in holes)
+    claims = []
+    first = min(h.after_epoch for h in holes)
+    for epoch in counts.complete_epochs:
+        mine = {(s.rank, s.pass_) for s in epoch.spans}
+        missed = _rows([h for h in holes if (h.rank, h.pass_) in mine]) & epoch.missed
+        shifted = misaligned(counts, epoch) if fits_pass(counts) and epoch.epoch > first else Claim(epoch.epoch)
+        claims.append(Claim(epoch.epoch, missed | shifted.missed, shifted.repeated))
+    places = len(holes)
+    return Evidence(
+        message=f"{several(batches, 'batch')} yielded and never trained on, in {several(places, 'place')}; "
+        "later batches were",
+        cause="the trainer pulls ahead and drops its queue when a fit() or an evaluation ends",
+        fix="train in one fit() call, or give each call a fresh iterator",
+        epochs=tuple(sorted({h.after_epoch for h in holes if h.after_epoch >= 0})),
+        rows=_rows(holes),
+        count=sum(h.n_rows for h in holes),
+        claims=tuple(c for c in claims if c.missed or c.repeated),
+        severity=Severity.INFO if counts.info.contract.per == "run" else None,
+        numbers={"batches": batches, "places": places, "tail": False},
+    )
+
+
+def _rows(holes: list[Hole]) -> RowSet:
+    rows = RowSet.empty()
+    for hole in holes:
+        rows = rows | hole.rows
+    return rows
+
+
+RULE = Rule(
+    code="CA605",
+    name="untrained-batches",
+    severity=Severity.WARNING,
+    role="diagnosis",
+    since="0.1",
+    check=check,
+    rank=30,
+    quiet=(Example((4,), (((0, 1), (2, 3)),)),),
+    fires=(
+        Example((6,), (((0, 1),), (Lost((2, 3)), (4, 5))), reported=(2, 3)),
+        Example((4,), (((0, 1), Lost((2, 3))),), reported=(2, 3)),
+    ),
+)
