@@ -51,7 +51,7 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def main(  # type: ignore[override]  # click's overloads tell "never returns" apart by a literal True
+    def main(
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,

@@ -156,8 +156,8 @@ def _rows(header: Header, file: File) -> int:
 
 
 def _check_group(group: Group, headers: list[Header]) -> None:
-    if group.pattern is None:
-        return
+    if group.pattern is None or group.files[0].member is not None:
+        return  # naming files, or one array of each, says that all of them hold rows
     relative = not os.path.isabs(group.pattern) and not is_url(group.pattern)
     names = [os.path.relpath(f.locator) if relative else f.locator for f in group.files]
     refuse_mixture(group.pattern, [name.replace(os.sep, "/") for name in names], headers)
