@@ -23,7 +23,7 @@ from coverage_audit.model.rows import Ints
 from coverage_audit.runlog.frames import EMPTY, HEAD, HEADER_BYTES, MAGIC, Frame, mark_to_bytes
 from coverage_audit.runlog.journal_read import JournalRead, read_journal
 
-__all__ = ["Journal", "JournalRead", "journal_path", "read_journal"]
+__all__ = ["Journal", "JournalRead", "is_live", "journal_path", "read_journal"]
 
 _LOCK_PATIENCE = 2.0  # seconds; a reader that asks whether we live holds the lock for microseconds
 
@@ -35,6 +35,21 @@ _open_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
 def journal_path(folder: Path, stem: str, roll: int) -> Path:
     """``<stem>-00000.journal`` and its successors."""
     return folder / f"{stem}-{roll:05d}.journal"
+
+
+def is_live(folder: Path, stem: str) -> bool:
+    """Whether a process holds the lock of this writer's journal."""
+    try:
+        fd = os.open(journal_path(folder, stem, 0), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 class Journal:

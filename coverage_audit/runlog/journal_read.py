@@ -40,11 +40,12 @@ class JournalRead:
 
     ``torn`` and ``whole_bytes`` are known once an iteration came to its end: whether bytes follow the last whole
     event, and where it ends. ``splits`` names the split indices the journal stores; an index without a name is
-    called ``split-<index>``.
+    called ``split-<index>``. Nothing behind byte ``limit`` is looked at.
     """
 
     path: Path
     splits: Sequence[str] = ()
+    limit: int | None = None
     torn: bool = False
     whole_bytes: int = 0
 
@@ -65,6 +66,8 @@ class JournalRead:
 
     def _records(self, fd: int) -> Iterator[Record]:
         end = os.fstat(fd).st_size  # what a live writer appends later is for the next reading
+        if self.limit is not None:
+            end = min(end, self.limit)
         block, start = memoryview(b""), 0  # the file's bytes from `start` on
         at = 0  # inside the block
         while True:
