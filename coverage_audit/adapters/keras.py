@@ -1,0 +1,128 @@
+# ruff: noqa: ARG002 - the arguments of the callbacks are those that Keras calls them with
+"""Keras: a callback that tells trained steps from yields.
+
+``fit`` peeks at two batches of a generator, replays them before each stream it takes up, prefetches far ahead, and
+drops what is left. So a yield says little about training; the callback's begin and end of batches, together with the
+segments of the proxy, say all. Each ``iter()`` by Keras is known by the frame that calls it: nothing is patched.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from typing import Any
+
+from coverage_audit.errors import UsageError
+from coverage_audit.model.event import MarkKind
+from coverage_audit.recorder.proxy import GeneratorProxy, LoaderProxy
+from coverage_audit.recorder.trainer import Trainer
+from coverage_audit.recorder.writer import Writer
+
+_ADAPTER = "keras.src.trainers.data_adapters.generator_data_adapter"
+
+
+def who_iterates(frame: types.FrameType) -> tuple[int | None, bool]:
+    """Whether Keras calls ``iter()``: (the adapter that does, whether it only peeks). (None, False) for others."""
+    if frame.f_globals.get("__name__") != _ADAPTER:
+        return None, False
+    if frame.f_code.co_name != "peek_and_restore":
+        adapter = frame.f_locals.get("self")
+        return (None if adapter is None else id(adapter)), False
+    caller = frame.f_back
+    adapter = None if caller is None else caller.f_locals.get("self")
+    return (None if adapter is None else id(adapter)), True
+
+
+def peeks_are_known() -> bool:
+    """Whether this version of Keras peeks where :func:`who_iterates` looks."""
+    return hasattr(sys.modules.get(_ADAPTER), "peek_and_restore")
+
+
+def make_callback(proxy: LoaderProxy) -> Any:
+    """A ``keras.callbacks.Callback`` for the log of ``proxy``; imports Keras.
+
+    Raises :class:`UsageError` (not-a-generator) for loaders that Keras does not take as generators.
+    """
+    if not issubclass(type(proxy), GeneratorProxy):
+        raise UsageError(
+            f"callback() of a {type(proxy._audit_inner).__name__}: trained steps are told for generators only; wrap "
+            "(batch for batch in loader), or call .recorder.step() in a loop of your own",
+            slug="not-a-generator",
+        )
+    writer = proxy.recorder.stream.writer
+    return _callback_class()(None if writer is None else _trainer(writer))
+
+
+def _trainer(writer: Writer) -> Trainer:
+    with writer.lock:
+        if writer.trainer is None:
+            writer.trainer = Trainer(writer, peeks_known=peeks_are_known())
+        trainer: Trainer = writer.trainer
+        return trainer
+
+
+@functools.cache
+def _callback_class() -> type[Any]:
+    import keras
+
+    class CoverageCallback(keras.callbacks.Callback):  # type: ignore[misc]
+        """Writes what ``fit`` and ``evaluate`` consume into the log of a wrapped generator.
+
+        A deep copy records into the same log; a pickled one, in another process, does nothing.
+        """
+
+        def __init__(self, trainer: Trainer | None) -> None:
+            super().__init__()
+            self._trainer = trainer
+
+        def __deepcopy__(self, memo: dict[int, Any]) -> CoverageCallback:
+            return type(self)(self._trainer)
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _inert, ()
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            self._tell(lambda t: t.train_begin(self))
+
+        def on_train_end(self, logs: Any = None) -> None:
+            self._tell(lambda t: t.train_end(self))
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self._tell(lambda t: t.epoch(self, MarkKind.EPOCH_BEGIN, epoch))
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self._tell(lambda t: t.epoch(self, MarkKind.EPOCH_END, epoch))
+
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            self._tell(lambda t: t.batch_begin(self, t.fit, batch))
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self._tell(lambda t: t.batch_end(self, t.fit, batch))
+
+        def on_test_begin(self, logs: Any = None) -> None:
+            self._tell(lambda t: t.test_begin(self))
+
+        def on_test_end(self, logs: Any = None) -> None:
+            self._tell(lambda t: t.test_end(self))
+
+        def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+            self._tell(lambda t: t.batch_begin(self, t.evaluation, batch))
+
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            self._tell(lambda t: t.batch_end(self, t.evaluation, batch))
+
+        def on_predict_begin(self, logs: Any = None) -> None:
+            self._tell(lambda t: t.predict_begin())
+
+        def _tell(self, what: Any) -> None:
+            trainer = self._trainer
+            if trainer is not None and trainer.writer.recording:
+                with trainer.writer.guard(), trainer.writer.lock:
+                    what(trainer)
+
+    return CoverageCallback
+
+
+def _inert() -> Any:
+    return _callback_class()(None)

@@ -1,0 +1,111 @@
+"""The structure of a batch, and what can be said about its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from coverage_audit.model.event import BatchRows, Found
+from coverage_audit.model.rows import Ints
+
+
+class Run(NamedTuple):
+    """``length`` consecutive rows of one shard; with shard -1, ``row`` is the first sample id."""
+
+    shard: int
+    row: int
+    length: int
+
+
+class Unknown(NamedTuple):
+    """Rows that could not be told. ``length``: rows in the batch, -1 if even that is unknown.
+
+    ``reason`` is the same for all batches with the same trouble; ``detail`` is this one's numbers. ``meant``: nobody
+    asked for the rows, so nobody needs a warning.
+    """
+
+    length: int
+    reason: str
+    detail: str = ""
+    meant: bool = False
+
+
+Answer = Ints | Run | BatchRows | Unknown
+"""int64 C-contiguous sample ids, a run, any other known form, or unknown."""
+
+
+class Way(Protocol):
+    """One way from a batch to its rows."""
+
+    @property
+    def found(self) -> Found:
+        """How rows known in this way are known."""
+
+    @property
+    def alters(self) -> bool:
+        """Whether the batch is changed on its way, so that it must be asked even when nothing is recorded."""
+
+    def identify(self, batch: Any) -> tuple[Any, Answer]:
+        """The batch to hand on, and its rows. Does not raise for any batch."""
+
+
+def leaves(batch: Any) -> Iterator[Any]:
+    """What a batch is made of, through tuples, lists and mappings, in order."""
+    if isinstance(batch, tuple | list):
+        for part in batch:
+            yield from leaves(part)
+    elif isinstance(batch, Mapping):
+        for part in batch.values():
+            yield from leaves(part)
+    else:
+        yield batch
+
+
+def possible_lengths(batch: Any) -> frozenset[int]:
+    """The numbers of rows this batch may have by its structure; empty where nothing says.
+
+    Arrays say their first axis. A tuple or a mapping is structure, its parts agree. A list may be structure or a list
+    of rows, so both readings are possible.
+    """
+    if isinstance(batch, tuple):
+        return _agreed(batch)
+    if isinstance(batch, Mapping):
+        return _agreed(batch.values())
+    if isinstance(batch, list):
+        return _agreed(batch) | {len(batch)}
+    shape = getattr(batch, "shape", None)
+    if shape is None:
+        return frozenset()
+    try:
+        return frozenset((int(shape[0]),)) if len(shape) else frozenset()
+    except (TypeError, ValueError):  # a shape of unknown rank or length, as symbolic tensors have
+        return frozenset()
+
+
+def count_rows(batch: Any) -> int:
+    """Rows in the batch: the length of its first axis; -1 where its structure does not say."""
+    lengths = possible_lengths(batch)
+    return next(iter(lengths)) if len(lengths) == 1 else -1
+
+
+def _agreed(parts: Any) -> frozenset[int]:
+    known = [lengths for lengths in map(possible_lengths, parts) if lengths]
+    if not known:
+        return frozenset()
+    common = frozenset.intersection(*known)
+    return common if common else known[0]
+
+
+class Unasked:
+    """``identify="off"``: rows are not looked for."""
+
+    found = Found.UNKNOWN
+    alters = False
+
+    def identify(self, batch: Any) -> tuple[Any, Answer]:
+        return batch, Unknown(count_rows(batch), "identify='off'", meant=True)
+
+
+NO_IDS: Ints = np.empty(0, np.int64)

@@ -1,0 +1,155 @@
+"""The batch says which rows it holds: by a key, a tuple position, or a callable that knows.
+
+The ids are taken out before the batch goes on; the user's own object is never changed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import UserDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from coverage_audit.errors import UsageError
+from coverage_audit.identity.batches import NO_IDS, Answer, Unknown, count_rows, possible_lengths
+from coverage_audit.model.event import BatchRows, Found
+
+_INT64 = np.dtype(np.int64)
+
+
+class Explicit:
+    """``ids=``: a key (str), a tuple position (int), or a callable.
+
+    - key: of a batch that is a mapping, or of the mapping that is its first part;
+    - position: of a batch that is a tuple or a list;
+    - callable: ``batch -> ids``, or ``batch -> (ids, batch to hand on)``; two plain integers are two ids.
+
+    Ids are one whole number per row, or (B, 2) of (shard, row). Anything else leaves the rows unknown and, where the
+    ids can be found at all, still takes them out.
+    """
+
+    found = Found.EXPLICIT
+    alters = True
+
+    def __init__(self, ids: str | int | Callable[[Any], Any]) -> None:
+        self._take: Callable[[Any], tuple[Any, Any]]
+        if isinstance(ids, bool) or not (isinstance(ids, str | int) or callable(ids)):
+            raise UsageError(
+                f"ids={ids!r} is a {type(ids).__name__}: give a key (str), a tuple position (int), or a callable",
+                slug="bad-ids",
+            )
+        if isinstance(ids, str):
+            self._take = _Key(ids)
+        elif isinstance(ids, int):
+            self._take = _Position(ids)
+        else:
+            self._take = _Call(ids)
+
+    def identify(self, batch: Any) -> tuple[Any, Answer]:
+        try:
+            given, rest = self._take(batch)
+        except _NotThereError as absent:
+            return batch, Unknown(count_rows(batch), absent.reason, absent.detail)
+        return rest, rows_given(given, rest)
+
+
+def rows_given(given: Any, batch: Any) -> Answer:
+    """Check ids that came with ``batch`` (already without them). Never guesses."""
+    if type(given) is np.ndarray and given.dtype == _INT64 and given.ndim == 1:
+        ids = given
+    else:
+        try:
+            ids = np.asarray(given)
+        except Exception as error:  # noqa: BLE001 - whatever a foreign object's conversion raises, the ids are unreadable
+            return Unknown(count_rows(batch), "the ids cannot be read as an array", f"{type(error).__name__}: {error}")
+        wrong = _fault(ids)
+        if wrong is not None:
+            return Unknown(count_rows(batch), *wrong)
+        ids = ids.astype(_INT64, copy=False) if ids.size else NO_IDS
+    n = ids.shape[0]
+    first = batch[0] if type(batch) is tuple and batch else batch
+    if not (type(first) is np.ndarray and first.ndim and first.shape[0] == n):
+        lengths = possible_lengths(batch)
+        if lengths and n not in lengths:
+            count = count_rows(batch)
+            rows = " or ".join(map(str, sorted(lengths)))
+            return Unknown(count, "the number of ids is not the number of rows", f"{n} ids, {rows} rows")
+    if ids.ndim == 2:
+        return BatchRows(n, shard=ids[:, 0].astype(np.int32), row=np.ascontiguousarray(ids[:, 1]))
+    return ids if ids.flags.c_contiguous else np.ascontiguousarray(ids)
+
+
+def _fault(ids: np.ndarray[Any, Any]) -> tuple[str, str] | None:
+    """Why these are no ids: (reason, detail)."""
+    if ids.ndim != 1 and not (ids.ndim == 2 and ids.shape[1] == 2):
+        return "the ids are neither a list nor (shard, row) pairs", f"their shape is {ids.shape}"
+    if ids.size and ids.dtype.kind not in "iu":
+        return "the ids are not whole numbers", f"they are {ids.dtype}"
+    if ids.dtype == np.uint64 and ids.size and int(ids.max()) > np.iinfo(np.int64).max:
+        return "the ids do not fit into 64 bits with a sign", f"the largest is {int(ids.max())}"
+    if ids.ndim == 2 and ids.size and not -(2**31) <= int(ids[:, 0].min()) <= int(ids[:, 0].max()) < 2**31:
+        return "the shard numbers do not fit into 32 bits", f"they go up to {int(ids[:, 0].max())}"
+    return None
+
+
+class _NotThereError(Exception):
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class _Key:
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, batch: Any) -> tuple[Any, Any]:
+        key = self._key
+        if isinstance(batch, Mapping) and key in batch:
+            return batch[key], _without(batch, key)
+        if isinstance(batch, tuple | list) and batch and isinstance(batch[0], Mapping) and key in batch[0]:
+            rest = _without(batch[0], key)
+            parts = [rest, *batch[1:]]
+            return batch[0][key], parts if isinstance(batch, list) else tuple(parts)
+        raise _NotThereError(f"the batch has no key {key!r}", f"it is a {type(batch).__name__}")
+
+
+class _Position:
+    def __init__(self, at: int) -> None:
+        self._at = at
+
+    def __call__(self, batch: Any) -> tuple[Any, Any]:
+        at = self._at
+        if type(batch) is tuple and 0 <= at < len(batch):
+            return batch[at], batch[:at] + batch[at + 1 :]
+        if not isinstance(batch, tuple | list):
+            raise _NotThereError(f"the batch has no position {at}", f"it is a {type(batch).__name__}")
+        if not -len(batch) <= at < len(batch):
+            raise _NotThereError(f"the batch has no position {at}", f"it has {len(batch)} parts")
+        parts = list(batch)
+        given = parts.pop(at)
+        return given, parts if isinstance(batch, list) else tuple(parts)
+
+
+class _Call:
+    def __init__(self, ids: Callable[[Any], Any]) -> None:
+        self._ids = ids
+
+    def __call__(self, batch: Any) -> tuple[Any, Any]:
+        try:
+            answer = self._ids(batch)
+        except Exception as error:  # a user's callable may raise anything; the batch still has to go on
+            raise _NotThereError("the callable of ids= raised", f"{type(error).__name__}: {error}") from error
+        if type(answer) is tuple and len(answer) == 2 and not all(isinstance(i, int | np.integer) for i in answer):
+            return answer
+        return answer, batch
+
+
+def _without(batch: Mapping[Any, Any], key: str) -> Any:
+    if isinstance(batch, dict | UserDict) and type(batch) is not dict:
+        rest = copy.copy(batch)  # these two copy what they hold, others may share it with their copy
+        del rest[key]
+        return rest
+    return {k: batch[k] for k in batch if k != key}

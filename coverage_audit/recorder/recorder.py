@@ -1,0 +1,208 @@
+"""Recorder: what a training loop of one's own calls; wrapped loaders have one too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from coverage_audit.errors import UsageError
+from coverage_audit.identity.batches import Unasked, Way
+from coverage_audit.identity.explicit import Explicit
+from coverage_audit.identity.given import rows_of_step
+from coverage_audit.identity.views import Views
+from coverage_audit.model.contract import Contract
+from coverage_audit.model.event import MarkKind
+from coverage_audit.model.run import SplitInfo
+from coverage_audit.recorder.place import find_place
+from coverage_audit.recorder.segment import Segment, Split
+from coverage_audit.recorder.stream import Stream
+from coverage_audit.recorder.writer import LogOptions, writer_at
+from coverage_audit.sources.dataset import Dataset
+
+DEFAULT_LOG = "run.parquet"
+
+
+class Recorder:
+    """Records one split of a run into ``log``.
+
+    ::
+
+        with ca.Recorder("run.parquet", data, batch_size=32) as rec:
+            for _ in range(epochs):
+                with rec.epoch():
+                    for rows in sampler:
+                        train(x[rows])
+                        rec.step(rows)
+
+    The arguments are those of :func:`~coverage_audit.adapters.choice.wrap`. All recorders of a process that name the
+    same log share one writer; the log is closed when its last split is, or at exit.
+
+    Raises :class:`~coverage_audit.errors.UsageError` for arguments that cannot be meant and ``LogError`` if the log
+    cannot be had. After that it never raises: see :class:`~coverage_audit.errors.RecordingWarning`.
+    """
+
+    def __init__(
+        self,
+        log: str | Path | None = None,
+        dataset: Dataset | None = None,
+        *,
+        batch_size: int | None = None,
+        steps_per_epoch: int | None = None,
+        epochs: int | None = None,
+        split: str = "train",
+        contract: Contract | str | Mapping[str, Any] | None = None,
+        ids: Any = None,
+        identify: str | None = "auto",
+        run_id: str | None = None,
+        resume: bool = False,
+        if_exists: str = "archive",
+        data_parallel: tuple[int, int] | None = None,
+        sync_every: float | None = None,
+    ) -> None:
+        for name, value in (("batch_size", batch_size), ("steps_per_epoch", steps_per_epoch), ("epochs", epochs)):
+            _require_positive(name, value)
+        if sync_every is not None and not sync_every > 0:
+            raise UsageError(
+                f"sync_every={sync_every!r}: give seconds above 0, or None to leave it out", slug="bad-argument"
+            )
+        if not isinstance(split, str) or not split:
+            raise UsageError(f"split={split!r} is no name: give one such as 'train'", slug="bad-argument")
+        if if_exists not in ("archive", "error"):
+            raise UsageError(f"if_exists={if_exists!r} is unknown: give 'archive' or 'error'", slug="bad-if-exists")
+        shards = None if dataset is None else _checked(dataset).shards
+        info = SplitInfo(
+            name=split,
+            fingerprint=None if shards is None else shards.fingerprint,
+            selected=None if shards is None else shards.selected,
+            contract=Contract.of(contract),
+            batch_size=batch_size,
+            steps_per_epoch=steps_per_epoch,
+            epochs=epochs,
+        )
+        way = _way(ids, identify, dataset)
+        place = find_place(os.environ, data_parallel)
+        self._way = way
+        self._direct: Segment | None = None
+        self._epochs = 0
+        if os.environ.get("COVERAGE_AUDIT_DISABLE", "") not in ("", "0"):
+            self.stream = Stream(None, Split(0, info, shards), way)
+            return
+        where = log if log is not None else os.environ.get("COVERAGE_AUDIT_LOG") or DEFAULT_LOG
+        writer = writer_at(where, LogOptions(run_id, resume, if_exists, sync_every), place)
+        self.stream = Stream(writer, writer.declare(info, shards), way)
+
+    @property
+    def log(self) -> Path | None:
+        """The log as an absolute path; None where recording is disabled."""
+        return None if self.stream.writer is None else self.stream.writer.path
+
+    @property
+    def run_id(self) -> str | None:
+        """Whose log it is; None where recording is disabled."""
+        return None if self.stream.writer is None else self.stream.writer.log.run_id
+
+    @contextmanager
+    def epoch(self) -> Iterator[None]:
+        """One epoch of training. Left by an exception, it stays incomplete."""
+        self._begin()
+        number = self._epochs
+        self._epochs += 1
+        self.stream.mark(MarkKind.EPOCH_BEGIN, number=number)
+        yield
+        self.stream.mark(MarkKind.EPOCH_END, number=number)
+
+    def step(self, rows: Any = None) -> None:
+        """One training step on these rows.
+
+        ``rows``: sample ids (1-D whole numbers), a slice or a range of them, (B, 2) of (shard, row), or the batch
+        itself, its rows found as ``ids=``/``identify=`` say. None: the step took the next batch that the wrapped
+        loader of this recorder yielded.
+        """
+        self._begin()
+        if rows is not None:
+            if self._direct is None:
+                self._direct = self.stream.open(told_pass=False)
+            self.stream.put(self._direct, lambda: rows_of_step(rows, self._way, self._n_ids))
+        self.stream.consumed(1)
+
+    def checkpoint(self, tag: str) -> None:
+        """The weights were saved as ``tag``."""
+        self.stream.mark(MarkKind.CHECKPOINT, tag=tag)
+
+    def restored(self, tag: str) -> None:
+        """The weights were loaded from ``tag``."""
+        self.stream.mark(MarkKind.RESTORED, tag=tag)
+
+    def close(self) -> None:
+        """This split is done. The log is closed with its last split."""
+        writer, split = self.stream.writer, self.stream.split
+        if writer is None or split.closed:
+            return
+        with writer.guard():
+            if self._direct is not None or split.in_fit:
+                self._finish()
+            writer.close_split(split)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _n_ids(self) -> int | None:
+        return None if self.stream.split.shards is None else self.stream.split.shards.n_ids
+
+    def _begin(self) -> None:
+        """A loop that says itself what it consumes is one long fit without anything peeked at."""
+        split = self.stream.split
+        if not split.in_fit:
+            split.in_fit = True
+            self.stream.mark(MarkKind.FIT_BEGIN, peek=-1)
+
+    def _finish(self) -> None:
+        if self.stream.split.in_fit:
+            self.stream.split.in_fit = False
+            self.stream.mark(MarkKind.FIT_END)
+            self.stream.mark(MarkKind.IDLE)
+
+
+def _way(ids: Any, identify: str | None, dataset: Dataset | None) -> Way:
+    if identify not in ("auto", "views", "off", None):
+        raise UsageError(
+            f"identify={identify!r} is unknown: give 'auto', 'views' or 'off'; ids= says where a batch has its ids",
+            slug="bad-identify",
+        )
+    if ids is not None:
+        return Explicit(ids)
+    if identify in ("off", None):
+        return Unasked()
+    if dataset is None:
+        return Views((), (), ())
+    return Views(dataset.paths, dataset.partners, [shard.rows for shard in dataset.shards])
+
+
+def _checked(dataset: Any) -> Dataset:
+    if isinstance(dataset, Dataset):
+        return dataset
+    raise UsageError(
+        f"dataset={str(dataset)[:60]!r} is a {type(dataset).__name__}: give ca.Dataset.open(paths) for files, "
+        "ca.Dataset.of(array or length) for anything else",
+        slug="bad-dataset",
+    )
+
+
+def _require_positive(name: str, value: Any) -> None:
+    if value is None or (isinstance(value, int | np.integer) and not isinstance(value, bool) and value > 0):
+        return
+    raise UsageError(
+        f"{name}={value!r}: give a whole number above 0, or leave it out", slug=f"bad-{name.replace('_', '-')}"
+    )

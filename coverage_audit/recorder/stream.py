@@ -1,0 +1,135 @@
+"""From a loader's yields to the journal: the part of recording that runs once per batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from coverage_audit.identity.batches import Answer, Run, Unknown, Way
+from coverage_audit.model.event import BatchRows, Found, MarkKind
+from coverage_audit.recorder.segment import Segment, Split
+from coverage_audit.recorder.writer import Writer, warn
+
+_UNKNOWN = int(Found.UNKNOWN)
+
+
+class Stream:
+    """One loader's way into a split. ``writer`` is None where recording is disabled.
+
+    Nothing here raises for a fault of recording; batches come back as the training loop is to see them.
+    """
+
+    __slots__ = ("_found", "_way", "split", "writer")
+
+    def __init__(self, writer: Writer | None, split: Split, way: Way) -> None:
+        self.writer = writer
+        self.split = split
+        self._way = way
+        self._found = int(way.found)
+
+    def open(self, *, told_pass: bool, pass_: int = -1, owner: int | None = None, is_peek: bool = False) -> Segment:
+        """An ``iter()`` of the loader. ``told_pass``: it begins the data anew, else it goes on in ``pass_``.
+
+        ``owner``, ``is_peek``: see :meth:`~coverage_audit.recorder.segment.Split.open`.
+        """
+        writer, split = self.writer, self.split
+        if writer is None:
+            return Segment(-1)
+        segment = Segment(-1)
+        with writer.guard(), writer.lock:
+            writer.opened += 1
+            segment = split.open(writer.opened, told_pass=told_pass, pass_=pass_, owner=owner, is_peek=is_peek)
+            if split.closed:
+                if not segment.is_stream:
+                    warn(f"{split.info.name}: its recorder is closed, so this iteration is not recorded; wrap it again")
+                return segment
+            facts = {"segment": segment.number} | ({} if segment.peek is None else {"peek": segment.peek})
+            writer.mark(MarkKind.OPENED, split.info.name, **facts)
+            if writer.quiet_at is not None:
+                if segment.is_stream and not writer.in_fit:
+                    writer.quiet_at = writer.opened
+                self._settle(writer, segment)
+        return segment
+
+    def take(self, segment: Segment, batch: Any) -> Any:
+        """A yield: record it, and give the batch to hand on."""
+        writer = self.writer
+        if writer is None or not writer.recording or self.split.closed:
+            return self._way.identify(batch)[0] if self._way.alters else batch
+        try:
+            batch, rows = self._way.identify(batch)
+            self._write(writer, segment, self._found, rows)
+        except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
+            writer.fail(error)
+        return batch
+
+    def put(self, segment: Segment, rows: Callable[[], tuple[Found, Answer]]) -> None:
+        """A batch that the training loop itself tells of."""
+        writer = self.writer
+        if writer is not None and writer.recording and not self.split.closed:
+            with writer.guard():
+                found, answer = rows()
+                self._write(writer, segment, int(found), answer)
+
+    def consumed(self, steps: int) -> None:
+        """The training or evaluation loop finished ``steps`` more steps."""
+        writer = self.writer
+        if writer is None or self.split.closed:
+            return
+        with writer.guard(), writer.lock:
+            journal = writer.ready()
+            if journal is not None and writer.recording:
+                journal.write_consumed(self.split.index, steps, time.time_ns())
+
+    def end(self, segment: Segment, how: str, error: str = "") -> None:
+        """The iteration is over: "exhausted", "failed" or "closed". Told once per segment."""
+        writer, split = self.writer, self.split
+        if writer is None or segment.ended is not None or split.closed:
+            return
+        with writer.guard(), writer.lock:
+            segment.ended = how
+            facts = {"segment": segment.number, "how": how} | ({"error": error} if error else {})
+            writer.mark(MarkKind.ENDED, split.info.name, **facts)
+            if writer.quiet_at is not None:
+                self._settle(writer, segment)
+            elif how == "exhausted" and not writer.in_fit:
+                writer.go_idle()
+
+    def mark(self, kind: MarkKind, **data: Any) -> None:
+        """A rare event of this split."""
+        if self.writer is not None and not self.split.closed:
+            with self.writer.guard():
+                self.writer.mark(kind, self.split.info.name, **data)
+
+    def _write(self, writer: Writer, segment: Segment, found: int, rows: Answer) -> None:
+        split = self.split
+        with writer.lock:
+            journal = writer.journal or writer.ready()
+            if journal is None:
+                return
+            number = split.batches
+            split.batches = number + 1
+            segment.yields += 1
+            where = (split.index, number, segment.number, segment.pass_, -1)
+            if isinstance(rows, np.ndarray):
+                journal.write_ids(*where, found, time.time_ns(), rows)
+            elif isinstance(rows, Run):
+                journal.write_run(*where, found, time.time_ns(), *rows)
+            elif isinstance(rows, Unknown):
+                journal.write_batch(*where, _UNKNOWN, time.time_ns(), BatchRows(rows.length))
+                writer.unidentified(split, rows.reason, rows.detail, meant=rows.meant)
+            else:
+                journal.write_batch(*where, found, time.time_ns(), rows)
+            if writer.quiet_at is not None:
+                self._settle(writer, segment)
+
+    @staticmethod
+    def _settle(writer: Writer, segment: Segment) -> None:
+        """After a fit: what a prefetch thread still does changes nothing, anything else is a new beginning."""
+        if writer.quiet_at is not None and segment.opened_at <= writer.quiet_at:
+            writer.go_idle()
+        else:
+            writer.quiet_at = None
