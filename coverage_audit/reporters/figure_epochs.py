@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from coverage_audit.model.words import several
 from coverage_audit.reporters.figure_parts import INK, MUTED, NEEDED, NEVER, REPEATED, SPARE, STEPS, blank, new_figure
 from coverage_audit.reporters.figure_parts import title as set_title
-from coverage_audit.reporters.wording import number, plural, printable
+from coverage_audit.reporters.wording import number, printable
 from coverage_audit.result import EpochCount, SplitResult
 
 BARS = 60
@@ -34,7 +35,7 @@ def draw_epochs(split: SplitResult) -> Figure:
     below.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
     below.set_xlabel(noun)
     so_far = sum(not e.complete for e in epochs)
-    small = printable(split.name) + (f" · pale: {plural(so_far, noun)} so far, not judged" if so_far else "")
+    small = printable(split.name) + (f" · pale: {several(so_far, noun)} so far, not judged" if so_far else "")
     set_title(above, _says(split), small)
     return figure
 
@@ -106,11 +107,11 @@ def _says(split: SplitResult) -> str:
     if len(steps) == 1 and len(needed) == 1:
         taken, needs = next(iter(steps)), next(iter(needed))
         if needs is None:
-            parts.append(f"{plural(taken, 'step')} an {noun}")
+            parts.append(f"{several(taken, 'step')} an {noun}")
         elif needs == taken:
-            parts.append(f"{plural(taken, 'step')} an {noun}, as one pass needs")
+            parts.append(f"{several(taken, 'step')} an {noun}, as one pass needs")
         else:
-            parts.append(f"{plural(taken, 'step')} an {noun}, one pass needs {number(needs)}")
+            parts.append(f"{several(taken, 'step')} an {noun}, one pass needs {number(needs)}")
     else:
         parts.append(f"{number(min(steps))} to {number(max(steps))} steps an {noun}")
     if split.counts.shards is not None:

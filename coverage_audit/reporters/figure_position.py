@@ -9,9 +9,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from coverage_audit.model.words import several
 from coverage_audit.reporters.figure_parts import INK, MUTED, NEVER, STEPS, blank, new_figure
 from coverage_audit.reporters.figure_parts import title as set_title
-from coverage_audit.reporters.wording import plural, printable
+from coverage_audit.reporters.wording import printable
 from coverage_audit.result import EpochCount, SplitResult
 
 SEGMENTS_SHOWN = 240
@@ -96,8 +97,8 @@ def drift(epochs: Sequence[EpochCount], noun: str) -> str:
     if len(moves) == 1 and 0 not in moves:
         by = moves.pop()
         return (
-            f"each {noun} starts {plural(abs(by), 'batch', 'batches')} {'later' if by > 0 else 'earlier'} in the pass"
+            f"each {noun} starts {several(abs(by), 'batch', 'batches')} {'later' if by > 0 else 'earlier'} in the pass"
         )
     if moves == {0}:
-        return f"every {noun} starts {plural(known[0][0], 'batch', 'batches')} into a pass"
+        return f"every {noun} starts {several(known[0][0], 'batch', 'batches')} into a pass"
     return f"{noun}s start at different places in the pass"

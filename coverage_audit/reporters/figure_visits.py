@@ -12,14 +12,15 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from coverage_audit.model.words import several
 from coverage_audit.reporters.figure_parts import INK, MUTED, NEVER, blank, cut, maps, new_figure, title
-from coverage_audit.reporters.wording import number, plural, printable, times
+from coverage_audit.reporters.wording import number, printable, times
 from coverage_audit.result import SplitResult
 
 COLUMNS, LINES = 360, 240
 NAMES_SHOWN = 40
 STEPS_SHOWN = 8
-_ABSENT = np.iinfo(np.int64).max
+_ABSENT = np.iinfo(np.uint32).max
 
 Grid = npt.NDArray[np.int64]
 
@@ -57,8 +58,9 @@ def visits_grid(split: SplitResult) -> tuple[Grid, int, int]:
     counts = split.counts
     shards = counts.shards
     assert shards is not None
-    visits = counts.run_visits.astype(np.int64)
+    visits = counts.run_visits
     if shards.selected is not None:
+        visits = visits.copy()
         visits[~shards.selected.mask(shards.n_ids)] = _ABSENT
     longest = max(s.rows for s in shards)
     per_cell = max(1, math.ceil(longest / COLUMNS))
@@ -115,7 +117,7 @@ def _label(low: int, high: int) -> str:
 def _says(split: SplitResult) -> str:
     shards, totals = split.counts.shards, split.totals
     assert shards is not None
-    over = plural(totals.epochs, "evaluation" if split.counts.evaluation else "epoch")
+    over = several(totals.epochs, "evaluation" if split.counts.evaluation else "epoch")
     if totals.rows_never_seen > 0:
         return f"{number(totals.rows_never_seen)} of {number(shards.rows)} rows were never seen in {over}"
     visits = split.counts.run_visits

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coverage_audit.model.finding import Severity
+from coverage_audit.model.words import several
 from coverage_audit.reporters import view_findings, view_sentences, view_tables
 from coverage_audit.reporters.view_findings import FindingView
 from coverage_audit.reporters.view_tables import Table
-from coverage_audit.reporters.wording import plural, printable
+from coverage_audit.reporters.wording import printable
 from coverage_audit.result import AuditResult, SplitResult, Verdict, severity_rank
 
 FINDINGS_SHOWN = 20
@@ -81,7 +82,7 @@ def _split(result: AuditResult, split: SplitResult, verbose: bool) -> SplitView:
         notes=view_sentences.notes(result, split, verbose),
         details=tuple(view_tables.details(result, split, verbose)),
         findings=tuple(view_findings.word(f, split, verbose) for f in spoken[:limit]),
-        hidden=f"{plural(left, 'more finding')}: --verbose shows all" if left else "",
+        hidden=f"{several(left, 'more finding')}: --verbose shows all" if left else "",
         conclusion=conclusion,
         remark=remark,
     )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from coverage_audit.model.finding import Finding, Severity
 from coverage_audit.model.rows import RowSet
-from coverage_audit.reporters.wording import number, numbers, pieces, plural, printable
-from coverage_audit.result import EpochCount, SplitResult
+from coverage_audit.model.words import several
+from coverage_audit.reporters.wording import number, numbers, pieces, printable
+from coverage_audit.result import SplitResult
 
 RANGES_SHOWN = 3
 RANGES_VERBOSE = 20
@@ -88,16 +91,17 @@ def _when(finding: Finding, split: SplitResult | None) -> str:
     if index is None:
         return ""
     base = int(shards.offsets[index])
-    rows = RowSet.span(base + start, base + stop)
     wanted = set(finding.epochs)
     chosen = [e for e in split.counts.epochs if e.epoch in wanted]
-    hit = [e.epoch for e in chosen if _holds(e, rows)]
+    hit = [e.epoch for e in chosen if any(_holds(r, base + start, base + stop) for r in (e.missed, e.repeated.rows))]
     if not hit:
         return ""
     if len(hit) > 1 and len(hit) == len(split.counts.complete_epochs):
         return " (every epoch)"
-    return f" (epoch {hit[0]})" if len(hit) == 1 else f" ({plural(len(hit), 'epoch')}: {numbers(hit)})"
+    return f" (epoch {hit[0]})" if len(hit) == 1 else f" ({several(len(hit), 'epoch')}: {numbers(hit)})"
 
 
-def _holds(epoch: EpochCount, rows: RowSet) -> bool:
-    return not (rows - epoch.missed) or not (rows - epoch.repeated.rows)
+def _holds(rows: RowSet, start: int, stop: int) -> bool:
+    """Whether all of [start, stop) is in ``rows``; ranges there are never adjacent, so one of them must hold it."""
+    at = int(np.searchsorted(rows.starts, start, side="right")) - 1
+    return at >= 0 and stop <= int(rows.stops[at])

@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 
 from coverage_audit.model.finding import Severity
-from coverage_audit.reporters.wording import number, percent, plural, printable, times
+from coverage_audit.model.words import several
+from coverage_audit.reporters.wording import number, percent, printable, times
 from coverage_audit.result import AuditResult, SplitResult, Verdict
 
 WAYS = {
@@ -36,17 +37,17 @@ def facts(result: AuditResult, split: SplitResult) -> tuple[str, ...]:
     if counts.shards is None:
         out.append("unknown dataset")
     else:
-        rows = plural(counts.shards.rows, "row")
+        rows = several(counts.shards.rows, "row")
         if counts.shards.selected is not None:
             rows = f"{rows} selected of {number(counts.shards.n_ids)}"
-        out.append(f"{rows} in {plural(len(counts.shards), 'shard')}")
+        out.append(f"{rows} in {several(len(counts.shards), 'shard')}")
     contract = counts.info.contract
     if contract.explicit or contract.per != "epoch":
         out.append(f"{contract.kind} per {contract.per}")
     if result.run.attempts > 1:
-        out.append(plural(result.run.attempts, "attempt"))
+        out.append(several(result.run.attempts, "attempt"))
     if result.run.ranks > 1:
-        out.append(plural(result.run.ranks, "rank"))
+        out.append(several(result.run.ranks, "rank"))
     out.append(_counted(split))
     return tuple(out)
 
@@ -64,17 +65,17 @@ def notes(result: AuditResult, split: SplitResult, verbose: bool = False) -> tup
         parts.append(f"{number(totals.unexplained)} unexplained")
         out.append(f"missed or repeated row-epochs {number(totals.missed + totals.repeated)}: {', '.join(parts)}")
     if totals.unidentified > 0:
-        batches = plural(counts.unidentified_batches, "batch", "batches")
-        out.append(f"rows unknown: {plural(totals.unidentified, 'row')} in {batches}")
+        batches = several(counts.unidentified_batches, "batch", "batches")
+        out.append(f"rows unknown: {several(totals.unidentified, 'row')} in {batches}")
     if counts.outside > 0:
-        out.append(f"outside the data: {plural(counts.outside, 'visit')}")
+        out.append(f"outside the data: {several(counts.outside, 'visit')}")
     known = {way: rows for way, rows in counts.found.items() if rows > 0}
     if len(known) > 1 or (verbose and known):
         whole = sum(known.values())
         mix = ", ".join(f"{_way(way)} {percent(rows, whole)}" for way, rows in known.items())
         out.append(f"how rows are known: {mix}")
     if verbose and totals.untrained_batches > 0:
-        out.append(f"yielded and never trained: {plural(totals.untrained_batches, 'batch', 'batches')}")
+        out.append(f"yielded and never trained: {several(totals.untrained_batches, 'batch', 'batches')}")
     return tuple(out)
 
 
@@ -107,7 +108,7 @@ def _incomplete(result: AuditResult, split: SplitResult) -> tuple[str, str]:
 def _passed(split: SplitResult) -> str:
     counts, totals = split.counts, split.totals
     if counts.shards is None:
-        return f"{plural(totals.steps, 'step')} recorded; without a dataset nobody can say which rows were missed"
+        return f"{several(totals.steps, 'step')} recorded; without a dataset nobody can say which rows were missed"
     n = number(counts.shards.rows)
     if counts.info.contract.per == "run":
         missed, repeated, where = totals.rows_never_seen, totals.rows_repeated, "over the run"
@@ -137,7 +138,7 @@ def _steps_each(split: SplitResult) -> str:
     taken = {e.steps for e in split.counts.complete_epochs}
     if len(taken) != 1:
         return ""
-    steps = plural(taken.pop(), "step")
+    steps = several(taken.pop(), "step")
     return f", {steps} each" if len(split.counts.complete_epochs) > 1 else f", {steps}"
 
 
@@ -150,8 +151,8 @@ def _epochs(split: SplitResult) -> str:
     whole = len(split.counts.complete_epochs)
     begun = len(split.counts.epochs) - whole
     if begun == 0:
-        return plural(whole, noun)
-    return f"{begun} {noun} so far" if whole == 0 else f"{plural(whole, noun)} and {begun} so far"
+        return several(whole, noun)
+    return f"{begun} {noun} so far" if whole == 0 else f"{several(whole, noun)} and {begun} so far"
 
 
 def _counted(split: SplitResult) -> str:
@@ -166,7 +167,7 @@ def _counted(split: SplitResult) -> str:
 def _over_the_run(split: SplitResult) -> str:
     shards, totals = split.counts.shards, split.totals
     if shards is None:
-        return f"over the run: {plural(totals.visits, 'visit')} of rows of an unknown dataset"
+        return f"over the run: {several(totals.visits, 'visit')} of rows of an unknown dataset"
     if shards.rows == 0:
         return "over the run: the dataset has no rows"
     visits = split.counts.run_visits
@@ -176,10 +177,10 @@ def _over_the_run(split: SplitResult) -> str:
     if totals.rows_never_seen == 0:
         return f"over the run: every row seen {times(low, high)}, never seen 0"
     if high == 0:
-        return f"over the run: none of {plural(shards.rows, 'row')} seen"
+        return f"over the run: none of {several(shards.rows, 'row')} seen"
     never = f"{number(totals.rows_never_seen)} of {number(shards.rows)} rows never seen"
     share = percent(totals.rows_never_seen, shards.rows)
-    return f"over the run: {never} ({share}), the others up to {plural(high, 'time')}"
+    return f"over the run: {never} ({share}), the others up to {several(high, 'time')}"
 
 
 def _needed(split: SplitResult, verbose: bool) -> list[str]:

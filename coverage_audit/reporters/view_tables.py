@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from coverage_audit.model.contract import Contract
-from coverage_audit.reporters.wording import UNKNOWN, number, plural, printable
+from coverage_audit.model.words import several
+from coverage_audit.reporters.wording import UNKNOWN, number, printable
 from coverage_audit.result import AuditResult, EpochCount, PassCount, SplitCounts, SplitResult, shard_lines
 
 HEAD, TAIL, FAILING, SHORT = 5, 5, 10, 24
@@ -138,7 +139,7 @@ def _shards(counts: SplitCounts, verbose: bool) -> Table:
         }  # fmt: skip
         lines.append(_line(columns, cells, {"never seen"} if never > 0 else set()))
     if left:
-        lines.append(Gap(f"… {plural(left, 'more shard')} with rows never seen"))
+        lines.append(Gap(f"… {several(left, 'more shard')} with rows never seen"))
     title = "shards" if verbose else f"shards with rows never seen: {hurt:,} of {len(counts.shards or ()):,}"
     return Table(title, tuple(columns), tuple(lines))
 
@@ -164,7 +165,8 @@ def _chosen(
         if at > before + 1:
             between = range(before + 1, at)
             failing = sum(1 for i in between if i not in shown and fails(items[i]))
-            what = f"{failing:,} of them failing" if failing else "none of them failing"
+            count = "none" if failing == 0 else "all" if failing == len(between) else f"{failing:,}"
+            what = f"{count} of them failing"
             out.append(Gap(f"… {len(between):,} {nouns} left out, {what}"))
         out.append(line(items[at]))
         before = at

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from coverage_audit.model.words import several
+
 Piece = tuple[str, int, int]
 """(shard name, start, stop), half-open."""
 
@@ -14,11 +16,6 @@ UNKNOWN = "–"
 def number(value: int | None) -> str:
     """``3190`` -> ``3,190``; None is shown as unknown, 0 as 0."""
     return UNKNOWN if value is None else f"{value:,}"
-
-
-def plural(value: int, noun: str, nouns: str | None = None) -> str:
-    """``1 epoch``, ``3 epochs``."""
-    return f"{value:,} {noun if value == 1 else nouns or noun + 's'}"
 
 
 def percent_digits(part: int, whole: int, digits: int = 2) -> str:
@@ -61,8 +58,8 @@ def pieces(items: Sequence[Piece], limit: int, truncated: bool = False) -> str:
     shown = ", ".join(piece(item) for item in items[:limit])
     left = len(items) - min(limit, len(items))
     if truncated:
-        return f"{shown} and more than {plural(max(left, 1), 'other range')}"
-    return f"{shown} and {plural(left, 'more range')}" if left else shown
+        return f"{shown} and more than {several(max(left, 1), 'other range')}"
+    return f"{shown} and {several(left, 'more range')}" if left else shown
 
 
 def numbers(values: Sequence[int], limit: int = 5) -> str:
