@@ -12,7 +12,7 @@ from coverage_audit.gates import Gated, apply_gates, codes_of
 from coverage_audit.model.finding import Finding, Severity
 from coverage_audit.model.rows import RowSet
 from coverage_audit.model.shards import Shards
-from coverage_audit.result import AuditResult, SplitResult, Totals, Verdict
+from coverage_audit.result import AuditResult, SplitResult, Totals, Verdict, severity_rank
 from coverage_audit.rules._rule import Rule, all_rules, find_rule
 
 MAX_RANGES = 100
@@ -48,7 +48,8 @@ def _judge_split(split: SplitCounts, rules: tuple[Rule, ...], gates: Gates) -> t
     settled = settle(split, [(rule, evidence) for rule in rules for evidence in rule.evidence(split)])
     gated = apply_gates(split, gates)
     fail_on, warn_on = codes_of(gates.fail_on), codes_of(gates.warn_on)
-    findings = sorted((_sign(split, item, _severity(item, gated, fail_on, warn_on)) for item in settled), key=_order)
+    signed = [(_sign(split, item, _severity(item, gated, fail_on, warn_on)), item.rule.rank) for item in settled]
+    findings = [finding for finding, _ in sorted(signed, key=_order)]
     return (
         SplitResult(split, _verdict(findings, gated, gates), _totals(split, settled), gated.failed),
         findings,
@@ -60,7 +61,8 @@ def _severity(item: Settled, gated: Gated, fail_on: frozenset[str], warn_on: fro
     severity = item.evidence.severity or item.rule.severity
     if severity is Severity.INCOMPLETE:
         return severity
-    if item.spent and item.rule.role != "evidence":
+    # A cost or habit stays one, whoever explains its rows; a fault that others explain in full is theirs.
+    if item.spent and (item.rule.role == "symptom" or severity is Severity.ERROR):
         return Severity.INFO
     if severity is Severity.ERROR and code in THROUGH_MISSED_GATE and gated.missed_ok:
         severity = Severity.INFO if gated.tolerated else Severity.WARNING
@@ -101,10 +103,10 @@ def _known(split: SplitCounts) -> RowSet:
     return RowSet.empty() if shards is None else RowSet.span(0, shards.n_ids)
 
 
-def _order(finding: Finding) -> tuple[int, int, int, str]:
-    """Worst first; what explains more before what explains less."""
-    rank = (Severity.INCOMPLETE, Severity.ERROR, Severity.WARNING, Severity.INFO).index(finding.severity)
-    return rank, 0 if finding.explained else 1, -finding.explained, finding.code
+def _order(item: tuple[Finding, int]) -> tuple[int, bool, int, str]:
+    """Worst first; then causes before what they leave unexplained, the more specific cause first."""
+    finding, rank = item
+    return severity_rank(finding), not finding.explained, rank, finding.code
 
 
 def _verdict(findings: list[Finding], gated: Gated, gates: Gates) -> Verdict:

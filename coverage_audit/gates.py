@@ -52,7 +52,7 @@ def apply_gates(counts: SplitCounts, gates: Gates) -> Gated:
 def missed_beyond_contract(counts: SplitCounts) -> tuple[int, str]:
     """(how many misses the contract does not cover, the unit they are counted in)."""
     contract = counts.info.contract
-    unit = {"epoch": "row-epoch", "pass": "row of complete passes", "run": "row"}[contract.per]
+    unit = {"epoch": "row-epoch", "pass": "complete-pass row", "run": "row"}[contract.per]
     if contract.tolerates_missed:
         return 0, unit
     if contract.per == "run":

@@ -275,7 +275,9 @@ class Accountant:
             )
         )
         lane = min(self.lanes, key=lambda item: item.rank)
-        if lane.pass_ is not None and not lane.closed and self.source.shards is not None:
+        # Once an inferred pass is closed it is known how many steps a pass takes.
+        projecting = lane.tracker.told or not lane.closed
+        if lane.pass_ is not None and projecting and self.source.shards is not None:
             unvisited = self._not(lane.tracker.recency.seen_since(lane.pass_.start))
             self.remaining[epoch.epoch] = Remaining(
                 lane.pass_.batches,

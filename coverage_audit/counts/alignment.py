@@ -14,7 +14,8 @@ def usual_steps(counts: SplitCounts) -> int | None:
 
     None without a complete epoch. Ties go to the larger number: a cut is short of the usual, not beyond it.
     """
-    steps = [e.steps for e in counts.complete_epochs]
+    # Epochs of nothing but replays end when the leftovers do: their length says nothing about the usual one.
+    steps = [e.steps for e in counts.complete_epochs if not e.steps or e.replayed_batches < e.steps]
     if not steps:
         return None
     declared = counts.info.steps_per_epoch
@@ -34,8 +35,10 @@ def misaligned(counts: SplitCounts, epoch: EpochCount) -> Claim:
 
     A missed row counts if a pass this epoch takes part in visits it outside the epoch, or may still come to it. A
     repeated row counts if its visits lie in different passes. Rows a finished pass never visits, and rows that come
-    twice inside one pass, are not explained by this.
+    twice inside one pass, are not explained by this; nor is anything in an epoch with rows nobody knows.
     """
+    if epoch.unidentified:
+        return Claim(epoch.epoch)
     mine = {(s.rank, s.pass_) for s in epoch.spans}
     unknown = {(p.rank, p.pass_) for p in counts.passes if p.pass_from == "unknown"}
     mine -= unknown

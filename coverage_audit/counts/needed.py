@@ -53,7 +53,13 @@ class Needs:
             return (known[-1] if known else whole[0]).batches, "observed"
         trusted = not self.passes or self.passes[0].pass_from != "unknown"
         left = self.remaining.get(epoch.epoch)
-        if left is not None and self.batch_size is not None and trusted and self.shards is not None:
+        if (
+            left is not None
+            and not epoch.unidentified
+            and self.batch_size is not None
+            and trusted
+            and self.shards is not None
+        ):
             return left.batches + self._left(left, self.batch_size), "projected"
         if self.batch_size is None or self.shards is None:
             return None, "unknown"

@@ -11,10 +11,11 @@ def number(n: int) -> str:
 
 
 def several(n: int, noun: str, plural: str | None = None) -> str:
-    """'1 row', '2 rows', '1,200 batches' (nouns in -ch, -s get -es)."""
+    """'1 row', '2 rows', '1,200 batches' (nouns in -tch, -s, -x get -es)."""
     if n == 1:
         return f"1 {noun}"
-    many = plural or (f"{noun}es" if noun.endswith(("s", "ch", "x")) else f"{noun}s")
+    hissing = noun.endswith(("s", "x", "tch"))
+    many = plural or (f"{noun}es" if hissing else f"{noun}s")
     return f"{number(n)} {many}"
 
 

@@ -42,9 +42,10 @@ def _epochs(counts: SplitCounts) -> Iterator[Evidence]:
     epochs = tuple(e.epoch for e in short)
     where = epochs_text(epochs, len(counts.complete_epochs))
     judged = counts.info.contract.per == "epoch" and not counts.info.contract.tolerates_missed
-    what = several(total, "row") if len(epochs) == 1 else several(total, "row-epoch")
+    rows = number(counts.expected.size)
+    what = f"{number(total)} of {rows} rows" if len(epochs) == 1 else several(total, "row-epoch")
     yield Evidence(
-        message=f"{what} of {number(counts.expected.size)} rows missed in {where}",
+        message=f"{what} missed in {where}",
         epochs=epochs,
         rows=short[0].missed,
         count=total,

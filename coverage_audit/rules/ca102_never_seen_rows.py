@@ -33,7 +33,7 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     settled = bool(counts.complete_epochs) or counts.info.contract.per == "run"
     tolerated = counts.info.contract.tolerates_missed or not settled
     yield Evidence(
-        message=f"{several(rows.size, 'row')} of {number(counts.expected.size)} never seen in the run",
+        message=f"{number(rows.size)} of {several(counts.expected.size, 'row')} never seen in the run",
         rows=rows,
         count=rows.size,
         claims=tuple(Claim(e.epoch, missed=rows & e.missed) for e in counts.complete_epochs),

@@ -37,11 +37,12 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     claims = tuple(c for c in (misaligned(counts, e) for e in long) if c.missed or c.repeated)
     contract = counts.info.contract
     name = "validation_steps" if counts.evaluation else "steps_per_epoch"
+    leaves_out = any(p.complete and p.missed for p in counts.passes)
     tolerated = contract.per != "epoch" or contract.tolerates_repeats
     yield Evidence(
         message=f"{several(usual, 'step')}, one pass of this loader takes {number(needed)}",
         cause=f"each epoch goes {several(usual - needed, 'batch')} into the next pass",
-        fix=f"{name} = {number(needed)}",
+        fix=f"{name} = {number(needed)}" + (" once the loader's pass leaves no rows out" if leaves_out else ""),
         epochs=tuple(e.epoch for e in long),
         rows=long[0].repeated.rows,
         count=sum(e.surplus for e in long),
