@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from coverage_audit.model.finding import Finding, Severity
 from coverage_audit.model.rows import RowSet
-from coverage_audit.model.words import several
 from coverage_audit.reporters.wording import number, numbers, pieces, printable
 from coverage_audit.result import SplitResult
 
@@ -73,32 +73,38 @@ def _explains(finding: Finding, split: SplitResult | None) -> str:
 
 def _ranges(finding: Finding, split: SplitResult | None, limit: int) -> str:
     if not finding.ranges:
-        return f"epochs {numbers(finding.epochs)}" if len(finding.epochs) > 1 and finding.rows > 0 else ""
-    when = _when(finding, split)
-    label = "first" if finding.truncated or len(finding.epochs) > 1 or len(finding.ranges) > limit else "rows"
-    if len(finding.epochs) > 1 and when.endswith("every epoch)"):
-        label = "rows"
-    return f"{label}: {pieces(finding.ranges, limit, finding.truncated)}{when}"
+        return in_epochs(finding.epochs) if len(finding.epochs) > 1 and finding.rows > 0 else ""
+    whole = not finding.truncated and len(finding.ranges) <= limit
+    where = _epochs_holding(finding, split, limit)
+    everywhere = len(where) == len(finding.epochs)
+    when = ""
+    if where and split is not None:
+        every = len(where) > 1 and len(where) == len(split.counts.complete_epochs)
+        when = " (every epoch)" if every else f" ({in_epochs(where)})"
+    label = "rows" if whole and (everywhere or split is None) else "first"
+    return f"{label}: {pieces(finding.ranges, limit, finding.truncated, when)}"
 
 
-def _when(finding: Finding, split: SplitResult | None) -> str:
-    """In which of the finding's epochs its first range is missed or repeated, looked up rather than assumed."""
-    if split is None or split.counts.shards is None or not finding.epochs:
-        return ""
-    shards = split.counts.shards
-    name, start, stop = finding.ranges[0]
-    index = next((i for i, s in enumerate(shards) if s.name == name), None)
-    if index is None:
-        return ""
-    base = int(shards.offsets[index])
+def in_epochs(epochs: Sequence[int]) -> str:
+    """``epoch 0``, ``epochs 0–2, 5``."""
+    return f"{'epoch' if len(epochs) == 1 else 'epochs'} {numbers(epochs)}"
+
+
+def _epochs_holding(finding: Finding, split: SplitResult | None, limit: int) -> list[int]:
+    """In which of the finding's epochs the ranges shown are all missed or repeated: looked up, not assumed."""
+    shards = None if split is None else split.counts.shards
+    if split is None or shards is None or not finding.epochs:
+        return []
+    shown = finding.ranges[:limit]
+    names = {name for name, _, _ in shown}
+    base = {s.name: int(shards.offsets[i]) for i, s in enumerate(shards) if s.name in names}
+    spans = [(base[name] + start, base[name] + stop) for name, start, stop in shown if name in base]
     wanted = set(finding.epochs)
-    chosen = [e for e in split.counts.epochs if e.epoch in wanted]
-    hit = [e.epoch for e in chosen if any(_holds(r, base + start, base + stop) for r in (e.missed, e.repeated.rows))]
-    if not hit:
-        return ""
-    if len(hit) > 1 and len(hit) == len(split.counts.complete_epochs):
-        return " (every epoch)"
-    return f" (epoch {hit[0]})" if len(hit) == 1 else f" ({several(len(hit), 'epoch')}: {numbers(hit)})"
+    return [
+        e.epoch
+        for e in split.counts.epochs
+        if e.epoch in wanted and all(_holds(e.missed, *s) or _holds(e.repeated.rows, *s) for s in spans)
+    ]
 
 
 def _holds(rows: RowSet, start: int, stop: int) -> bool:

@@ -53,9 +53,9 @@ def piece(item: Piece) -> str:
     return f"{printable(name)} {rows}"
 
 
-def pieces(items: Sequence[Piece], limit: int, truncated: bool = False) -> str:
-    """The first ``limit`` ranges; how many more there are is always said."""
-    shown = ", ".join(piece(item) for item in items[:limit])
+def pieces(items: Sequence[Piece], limit: int, truncated: bool = False, remark: str = "") -> str:
+    """The first ``limit`` ranges, ``remark`` about these, and how many more there are: that is always said."""
+    shown = ", ".join(piece(item) for item in items[:limit]) + remark
     left = len(items) - min(limit, len(items))
     if truncated:
         return f"{shown} and more than {several(max(left, 1), 'other range')}"
