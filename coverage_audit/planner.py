@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
+from coverage_audit.auditor import judge
 from coverage_audit.config import Gates
 from coverage_audit.counts.tables import Counts, EpochCount, PassCount, Position, Span, SplitCounts
 from coverage_audit.counts.traversal import Traversal
@@ -51,13 +52,15 @@ def plan(
     remainder: Remainder = "global",
     contract: Contract | str | Mapping[str, Any] | None = None,
     gates: Gates | None = None,
+    thresholds: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AuditResult:
     """The verdict before training, for a loader that reads the shards in their order.
 
     ``steps_per_epoch``: None for what one pass takes. ``generator``: "continuous" goes on where the epoch before
     stopped, "restarting" begins every epoch with its first batch; both begin again after their last one.
     ``remainder``: "global" fills batches across shards, "per-shard" ends every shard with its own partial batch.
-    ``drop_remainder`` leaves partial batches out.
+    ``drop_remainder`` leaves partial batches out. ``gates`` and ``thresholds`` (per rule code) are as in the
+    configuration.
 
     Raises :class:`UsageError`: bad-plan for values that cannot be meant, plan-too-large above 100,000,000 rows or
     200,000 pieces of passes.
@@ -72,9 +75,7 @@ def plan(
         remainder=remainder,
         contract=contract,
     )
-    from coverage_audit.auditor import judge  # the rules are loaded only when there is something to judge
-
-    return judge(counts, Gates() if gates is None else gates)
+    return judge(counts, gates, thresholds)
 
 
 def steps_of_pass(

@@ -77,7 +77,8 @@ def test_the_environment_names_a_file_and_a_log(tmp_path: Path) -> None:
         ("fail-in = []", "unknown key 'fail-in'; did you mean 'fail-on'?", "unknown-key"),
         (
             "colour = 1",
-            "unknown key 'colour'; known: log, fail-on, warn-on, max-missed, max-repeated, allow-incomplete, exit-zero, rules",
+            "unknown key 'colour'; known: log, fail-on, warn-on, max-missed, max-repeated, allow-incomplete, "
+            "exit-zero, rules",
             "unknown-key",
         ),
         ('max-missed = "3"', "max-missed = '3' is text: give a whole number, 0 or more", "bad-setting"),

@@ -79,6 +79,7 @@ def plan(
         remainder=remainder,
         contract={key: value for key, value in (("kind", contract), ("per", per)) if value is not None} or None,
         gates=config.gates,
+        thresholds=config.rules,
     )
     wanted = outputs or (Output("text"),)
     deliver(wanted, [result], Page(verbose=verbose))
