@@ -3,21 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from coverage_audit.claims import Settled, settle
-from coverage_audit.config import Gates
+from coverage_audit.config import Config, Gates
+from coverage_audit.counts.load import sources_of
+from coverage_audit.counts.local import count_split
 from coverage_audit.counts.tables import Counts, SplitCounts
+from coverage_audit.errors import LogError
 from coverage_audit.gates import Gated, apply_gates, codes_of
 from coverage_audit.model.finding import Finding, Severity
 from coverage_audit.model.rows import RowSet
 from coverage_audit.model.shards import Shards
 from coverage_audit.result import AuditResult, SplitResult, Totals, Verdict, severity_rank
 from coverage_audit.rules._rule import Rule, all_rules, find_rule
+from coverage_audit.runlog.reader import read_log
+from coverage_audit.sources.changes import describe_changes
+from coverage_audit.sources.dataset import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_RANGES = 100
 # Findings about missed rows are errors through the missed gate only.
 THROUGH_MISSED_GATE = frozenset({"CA101", "CA102", "CA103", "CA104", "CA105", "CA106"})
+
+
+def audit(
+    log: str | Path, *, dataset: Dataset | None = None, gates: Gates | None = None, config: Config | None = None
+) -> AuditResult:
+    """Read a run log, finished or not, count it and judge it.
+
+    ``dataset``: the data to compare with the recorded one (CA907), or the denominator where none was recorded.
+    ``gates``: what is let through; ``config``'s by default. Raises LogError where the log cannot be read.
+    """
+    config = config or Config()
+    read = read_log(log)
+    given = None if dataset is None else dataset.shards
+    sources = sources_of(read, given, describe_changes)
+    if not sources:
+        raise LogError(
+            f"{log}: no split was declared in it: nothing was wrapped, or the process died before; record again",
+            slug="no-splits",
+        )
+    counts = Counts(read.run, tuple(count_split(source) for source in sources))
+    shards = {source.info.name: source.shards for source in sources}
+
+    def steps() -> pd.DataFrame:
+        from coverage_audit.counts.steps import steps_frame
+
+        return steps_frame((v for w in read.writers for v in read.visits(w)), shards)
+
+    def ranks() -> pd.DataFrame:
+        from coverage_audit.counts.steps import ranks_frame
+
+        return ranks_frame(steps())
+
+    result = judge(counts, gates or config.gates, config.rules)
+    return replace(result, steps_of=steps, ranks_of=ranks)
 
 
 def judge(

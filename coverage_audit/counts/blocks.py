@@ -14,7 +14,6 @@ import numpy.typing as npt
 from coverage_audit.counts.source import SplitSource, Stream
 from coverage_audit.model.event import VERIFIED, Found
 from coverage_audit.model.rows import Ints, Mask
-from coverage_audit.model.shards import Shards
 from coverage_audit.runlog.visits import Visits
 
 MAX_VISITS = 1 << 18  # one block's ids: 2 MB, so that the working set stays in the caches' reach
@@ -108,6 +107,9 @@ def _blocks(
     rows = visits.count.astype(np.int64)
     size = np.add.reduceat(rows, starts)
     known = visits.shard >= 0
+    if source.raw_ids and source.shards is not None:
+        found = (visits.found & ~VERIFIED) != Found.UNKNOWN
+        known = found & (visits.row >= 0) & (visits.row + visits.count <= source.shards.n_ids)
     replay, hole = _status(visits, starts, number, stream, highest)
     status = np.where(hole, Status.HOLE, np.where(replay, Status.REPLAY, Status.NORMAL)).astype(np.int8)
     epoch = _epochs(visits, starts, number, source)
@@ -128,11 +130,10 @@ def _blocks(
     )
     bounds = np.append(np.flatnonzero(change), len(starts))
     ends = np.append(starts, len(visits))
-    shards = source.shards
     for low, high in itertools.pairwise(bounds):
         records = slice(int(ends[low]), int(ends[high]))
         inside = known[records]
-        ids, of_record, outside = _expand(visits, records, inside, shards, expected, tally)
+        ids, of_record, outside = _expand(visits, records, inside, source, expected, tally)
         counts = np.add.reduceat(of_record, starts[low:high] - records.start)
         offset = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
         unknown = (visits.found[records] & ~VERIFIED) == Found.UNKNOWN
@@ -196,9 +197,10 @@ def _single_shard(visits: Visits, starts: Ints, known: Mask) -> npt.NDArray[np.i
 
 
 def _expand(
-    visits: Visits, records: slice, inside: Mask, shards: Shards | None, expected: Mask | None, tally: Tally
+    visits: Visits, records: slice, inside: Mask, source: SplitSource, expected: Mask | None, tally: Tally
 ) -> tuple[Ints, Ints, int]:
     """Records -> expected sample ids; also how many of them each record gives, and how many rows are outside."""
+    shards = source.shards
     shard, row, count = visits.shard[records], visits.row[records], visits.count[records].astype(np.int64)
     strange = ~inside & ((visits.found[records] & ~VERIFIED) != Found.UNKNOWN)
     outside = int(count[strange].sum())
@@ -209,7 +211,7 @@ def _expand(
         return np.empty(0, np.int64), np.zeros(len(row), np.int64), outside
     if not inside.all():
         count = np.where(inside, count, 0)
-    first = shards.offsets[np.maximum(shard, 0)] + row
+    first = row if source.raw_ids else shards.offsets[np.maximum(shard, 0)] + row
     if (count == 1).all():
         ids = first
     else:

@@ -98,7 +98,7 @@ def _passes(source: SplitSource, lane: Lane, stream: Stream, size: int | None) -
         last = index == len(lane.passes) - 1
         told = count.pass_from == "told"
         if told:
-            ended = count.pass_ in stream.exhausted_passes
+            ended = count.first_batch in stream.exhausted_from
             ended_by = "loader" if ended else "" if last else "trainer"
         else:
             ended_by = "loader" if not last or stream.exhausted else ""

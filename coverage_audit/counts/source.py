@@ -24,8 +24,8 @@ class EpochFacts:
 class Stream:
     """One writer's visits of one split. ``visits()`` starts from the beginning each time it is called.
 
-    ``exhausted_passes``: told passes whose loader ran to its end. ``exhausted``: the loader's last stream ran to its
-    end. ``trained``: consumption was told (by a callback or a Recorder), so yields that were not consumed are holes.
+    ``exhausted_from``: first batches of those ``iter()``s of the loader that ran to its end; ``exhausted``: whether any
+    did. ``trained``: consumption was told (by a callback or a Recorder), so yields that were not consumed are holes.
     """
 
     writer: Writer
@@ -33,13 +33,16 @@ class Stream:
     epochs: tuple[EpochFacts, ...] = ()
     trained: bool = False
     exhausted: bool = False
-    exhausted_passes: frozenset[int] = frozenset()
+    exhausted_from: frozenset[int] = frozenset()
     evaluation: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SplitSource:
-    """One split to count. ``shards`` is None where no dataset was declared."""
+    """One split to count. ``shards`` is None where no dataset was declared.
+
+    ``raw_ids``: the visits were recorded without a dataset, so their rows are sample ids of no shard.
+    """
 
     info: SplitInfo
     shards: Shards | None
@@ -47,6 +50,7 @@ class SplitSource:
     streams: tuple[Stream, ...]
     fingerprints: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+    raw_ids: bool = False
     restarts_unplaced: int = 0
 
     @property

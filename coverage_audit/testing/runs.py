@@ -80,7 +80,9 @@ class Run:
             epochs=facts if self.trained else (),
             trained=self.trained,
             exhausted=self.exhausted,
-            exhausted_passes=self.exhausted_passes,
+            exhausted_from=frozenset(
+                next(i for i, s in enumerate(self.steps) if s.pass_ == p) for p in self.exhausted_passes
+            ),
             evaluation=self.evaluation,
         )
 
