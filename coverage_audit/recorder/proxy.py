@@ -110,11 +110,22 @@ class SegmentIterator(_Pulls):
         _set(self, "_audit_segment", segment)
         _set(self, "_audit_proxy", proxy)
 
+    @property
+    def recorder(self) -> Recorder:
+        """As :attr:`LoaderProxy.recorder`."""
+        return self._audit_proxy.recorder
+
+    def callback(self) -> Any:
+        """As :meth:`LoaderProxy.callback`."""
+        return self._audit_proxy.callback()
+
     def __iter__(self) -> Any:
-        segment = self._audit_segment
-        if segment.yields == 0 and segment.ended is None:
+        segment, frame = self._audit_segment, sys._getframe(1)
+        # The usual iter(iter(loader)) is one iteration, unless another one began in between.
+        fresh = segment.yields == 0 and segment.ended is None and self._audit_stream.split.last is segment
+        if fresh and self._audit_proxy._audit_opener(frame) == (None, False):
             return self
-        return self._audit_proxy._audit_open(sys._getframe(1), self._audit_inner, pass_=segment.pass_)
+        return self._audit_proxy._audit_open(frame, self._audit_inner, pass_=segment.pass_)
 
 
 class GeneratorSegment(_Generates, SegmentIterator):

@@ -1,0 +1,295 @@
+"""Trains for real, in many ways, and writes down what the model itself saw. Run by test_keras_training.py.
+
+    python keras_scenarios.py FOLDER            (KERAS_BACKEND chooses the backend)
+
+Per scenario: a run log ``<name>.parquet`` and ``<name>.json`` with the rows of every yield, every training step (from
+``train_step``) and every evaluation step (from ``test_step``), in order.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import coverage_audit as ca
+from coverage_audit.errors import RecordingWarning
+
+B = 4
+TF = keras.backend.backend() == "tensorflow"
+keras.config.disable_traceback_filtering()
+
+if TF:
+    import tensorflow as tf
+
+
+class Truth:
+    """What really happened, as lists of row ids per batch."""
+
+    def __init__(self) -> None:
+        self.trained: list[list[int]] = []
+        self.evaluated: list[list[int]] = []
+        self.yielded: dict[str, list[list[int]]] = {"train": [], "validation": []}
+
+
+class Net(keras.Model):
+    """Tells the truth about the rows it is given: each row of x holds its own number."""
+
+    def __init__(self, truth: Truth) -> None:
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+        self.truth = truth
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x)
+
+    def train_step(self, data: Any) -> Any:
+        self._note(self.truth.trained, data[0])
+        return super().train_step(data)
+
+    def test_step(self, data: Any) -> Any:
+        self._note(self.truth.evaluated, data[0])
+        return super().test_step(data)
+
+    def _note(self, into: list[list[int]], x: Any) -> None:
+        def note(rows: Any) -> Any:
+            into.append([int(i) for i in rows])
+            return np.int64(0)
+
+        if TF:
+            tf.numpy_function(note, [x[:, 0]], tf.int64)
+        else:
+            note(x[:, 0].cpu().numpy())
+
+
+def batches(truth: Truth, n: int | None = None, split: str = "train", *, pause: Callable[[int], float] | None = None,
+            fail_at: int | None = None) -> Iterator[Any]:  # fmt: skip
+    """``n`` batches (None: for ever) of B fresh rows each: (x, y, ids)."""
+    for k in itertools.count() if n is None else range(n):
+        if k == fail_at:
+            raise RuntimeError("the disk is on fire")
+        if pause is not None:
+            time.sleep(pause(k))
+        ids = np.arange(B * k, B * k + B)[::-1].copy()
+        truth.yielded[split].append(ids.tolist())
+        yield np.repeat(ids[:, None], 3, 1).astype("float32"), np.zeros((B, 1), "float32"), ids
+
+
+def model(truth: Truth, *, built: bool = True, **compiled: Any) -> Net:
+    net = Net(truth)
+    net.compile(keras.optimizers.SGD(1e-9), "mse", **({"jit_compile": False} | compiled))
+    if built:
+        net(np.zeros((1, 3), "float32"))
+    return net
+
+
+class Bench:
+    """One scenario: its log, its truth, its wrapped generators."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.log = folder / f"{name}.parquet"
+        self.truth = Truth()
+
+    def train(self, n: int | None = None, **options: Any) -> Any:
+        return ca.wrap(batches(self.truth, n, **options), ca.Dataset.of(10_000), self.log, ids=2, batch_size=B)
+
+    def validation(self, n: int | None = None) -> Any:
+        data = ca.Dataset.of(5_000, name="held out")
+        return ca.wrap(batches(self.truth, n, "validation"), data, self.log, ids=2, split="validation")
+
+    def model(self, **options: Any) -> Net:
+        return model(self.truth, **options)
+
+    def save(self) -> None:
+        state = sorted(p.name for p in self.log.with_name(self.log.name + ".state").iterdir())
+        facts = {"trained": self.truth.trained, "evaluated": self.truth.evaluated, "state": state}
+        self.log.with_suffix(".json").write_text(json.dumps(facts | {"yielded": self.truth.yielded}))
+
+
+def fit(net: Net, gen: Any, **options: Any) -> None:
+    net.fit(gen, **({"verbose": 0, "callbacks": [gen.callback()]} | options))
+
+
+def infinite(b: Bench) -> None:
+    fit(b.model(), b.train(), steps_per_epoch=7, epochs=3)
+
+
+def unbuilt(b: Bench) -> None:
+    fit(b.model(built=False), b.train(), steps_per_epoch=5, epochs=2)
+
+
+def bursty(b: Bench) -> None:
+    fit(b.model(), b.train(pause=lambda k: 0.3 if k == 60 else 0.0), steps_per_epoch=21, epochs=2)
+
+
+def finite_without_steps(b: Bench) -> None:
+    fit(b.model(), b.train(10), epochs=3)
+
+
+def finite_with_steps(b: Bench) -> None:
+    fit(b.model(), b.train(10), steps_per_epoch=4, epochs=4)
+
+
+def finite_exact(b: Bench) -> None:
+    fit(b.model(), b.train(10), steps_per_epoch=5, epochs=2)
+
+
+def one_batch(b: Bench) -> None:
+    fit(b.model(), b.train(1), epochs=2)
+
+
+def one_step_epochs(b: Bench) -> None:
+    net, gen = b.model(), b.train()
+    for _ in range(4):
+        fit(net, gen, steps_per_epoch=1)
+
+
+def two_fits(b: Bench) -> None:
+    net, gen = b.model(), b.train()
+    callback = gen.callback()
+    fit(net, gen, steps_per_epoch=5, callbacks=[callback])
+    fit(net, gen, steps_per_epoch=5, callbacks=[callback])
+
+
+def eager(b: Bench) -> None:
+    fit(b.model(run_eagerly=True), b.train(), steps_per_epoch=5, epochs=2)
+
+
+def steps_per_execution(b: Bench) -> None:
+    fit(b.model(steps_per_execution=4), b.train(), steps_per_epoch=10, epochs=2)
+
+
+def steps_per_execution_finite(b: Bench) -> None:
+    fit(b.model(steps_per_execution=4), b.train(10), epochs=3)
+
+
+def validation_infinite(b: Bench) -> None:
+    fit(b.model(), b.train(), steps_per_epoch=5, epochs=4, validation_data=b.validation(), validation_steps=3)
+
+
+def validation_finite(b: Bench) -> None:
+    fit(b.model(), b.train(), steps_per_epoch=5, epochs=4, validation_data=b.validation(6))
+
+
+def validation_now_and_then(b: Bench) -> None:
+    fit(b.model(), b.train(), steps_per_epoch=5, epochs=5, validation_data=b.validation(20), validation_steps=3,
+        validation_freq=2)  # fmt: skip
+
+
+def validation_executions(b: Bench) -> None:
+    fit(b.model(steps_per_execution=4), b.train(), steps_per_epoch=8, epochs=2, validation_data=b.validation(6))
+
+
+def both_callbacks(b: Bench) -> None:
+    gen, val = b.train(), b.validation()
+    fit(b.model(), gen, steps_per_epoch=5, epochs=2, validation_data=val, validation_steps=3,
+        callbacks=[val.callback(), gen.callback(), copy.deepcopy(gen.callback())])  # fmt: skip
+
+
+def validation_elsewhere(b: Bench) -> None:
+    """The validation data is not wrapped: only training is recorded."""
+    other = b.validation
+    other()
+    plain = ((x, y) for x, y, _ in batches(b.truth, 3, "validation"))
+    fit(b.model(), b.train(), steps_per_epoch=5, epochs=2, validation_data=plain)
+    b.truth.evaluated.clear()
+    b.truth.yielded["validation"].clear()
+
+
+def two_fits_validated(b: Bench) -> None:
+    net, gen, val = b.model(), b.train(), b.validation()
+    for _ in range(2):
+        fit(net, gen, steps_per_epoch=3, epochs=2, validation_data=val, validation_steps=3)
+
+
+def stopped(b: Bench) -> None:
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.model.stop_training = batch == 2
+
+    gen = b.train()
+    fit(b.model(), gen, steps_per_epoch=10, epochs=3, callbacks=[gen.callback(), Stop()])
+
+
+def failing(b: Bench) -> None:
+    gen = b.train(fail_at=6)
+    with pytest.raises(Exception, match="the disk is on fire"):
+        fit(b.model(), gen, steps_per_epoch=10)
+
+
+def failing_then_fit(b: Bench) -> None:
+    failing(b)
+    more = ca.wrap(batches(b.truth), ca.Dataset.of(10_000), b.log, ids=2)
+    fit(b.model(), more, steps_per_epoch=3, epochs=2)
+
+
+def evaluated_alone(b: Bench) -> None:
+    net, val = b.model(), b.validation()
+    for steps in (3, 5, 1, 2):
+        net.evaluate(val, steps=steps, verbose=0, callbacks=[val.callback()])
+
+
+def fit_then_evaluate(b: Bench) -> None:
+    net, gen, val = b.model(), b.train(), b.validation()
+    fit(net, gen, steps_per_epoch=4, epochs=2)
+    net.evaluate(val, steps=3, verbose=0, callbacks=[gen.callback()])
+    fit(net, gen, steps_per_epoch=4)
+
+
+def predicted_between(b: Bench) -> None:
+    net, gen = b.model(), b.train()
+    fit(net, gen, steps_per_epoch=4)
+    net.predict(gen, steps=3, verbose=0, callbacks=[gen.callback()])
+    fit(net, gen, steps_per_epoch=4)
+
+
+def looked_at_first(b: Bench) -> None:
+    gen = b.train()
+    next(gen)
+    fit(b.model(), gen, steps_per_epoch=4)
+
+
+def handed_on_as_iterator(b: Bench) -> None:
+    gen = b.train(10)
+    fit(b.model(), iter(gen), epochs=2)
+
+
+def without_callback(b: Bench) -> None:
+    fit(b.model(), b.train(), steps_per_epoch=4, callbacks=[])
+    b.truth.trained.clear()
+
+
+ONLY_TF = (steps_per_execution, steps_per_execution_finite, validation_executions)
+SCENARIOS = (
+    infinite, unbuilt, bursty, finite_without_steps, finite_with_steps, finite_exact, one_batch, one_step_epochs,
+    two_fits, eager, validation_infinite, validation_finite, validation_now_and_then, both_callbacks,
+    validation_elsewhere, two_fits_validated, stopped, failing, failing_then_fit, evaluated_alone, fit_then_evaluate,
+    predicted_between, looked_at_first, handed_on_as_iterator, without_callback, *(ONLY_TF if TF else ()),
+)  # fmt: skip
+
+
+def main(folder: Path, names: list[str]) -> None:
+    # Keras itself warns of data that runs out, which is the point of some scenarios.
+    warnings.filterwarnings("error", category=RecordingWarning)
+    for scenario in SCENARIOS:
+        if names and scenario.__name__ not in names:
+            continue
+        began = time.time()
+        bench = Bench(folder, scenario.__name__)
+        scenario(bench)
+        bench.save()
+        print(f"{scenario.__name__}: {time.time() - began:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
