@@ -88,7 +88,7 @@ def _fail(message: str) -> NoReturn:
     sys.exit(ERROR)
 
 
-@click.group(cls=Commands, no_args_is_help=False, invoke_without_command=True)
+@click.group("coverage-audit", cls=Commands, invoke_without_command=True)
 @click.version_option(__version__, prog_name="coverage-audit")
 @click.pass_context
 def main(ctx: click.Context) -> None:

@@ -11,8 +11,6 @@ from coverage_audit.config import read_config
 from coverage_audit.errors import UsageError
 from coverage_audit.model.contract import KINDS, PERS
 from coverage_audit.model.shards import Shards
-from coverage_audit.planner import plan as make_plan
-from coverage_audit.planner import steps_of_pass
 from coverage_audit.sources.dataset import Dataset
 
 
@@ -67,9 +65,11 @@ def plan(
     \b
     Exit status: 0 all gates pass · 1 the job could not be done · 2 a gate would fail
     """
+    from coverage_audit import planner  # brings the rules along
+
     config = read_config()
     dataset = _dataset(paths, rows)
-    result = make_plan(
+    result = planner.plan(
         dataset,
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,
@@ -85,7 +85,7 @@ def plan(
     deliver(wanted, [result], Page(verbose=verbose))
     # A document on stdout must stay one; then the advice goes to stderr.
     document = any(o.destination is None and o.format != "text" for o in wanted)
-    needed = steps_of_pass(dataset.shards, batch_size, drop_remainder=drop_remainder, remainder=remainder)
+    needed = planner.steps_of_pass(dataset.shards, batch_size, drop_remainder=drop_remainder, remainder=remainder)
     how = describe_needed(dataset.shards, batch_size, drop_remainder, remainder == "per-shard")
     click.echo(f"set: steps_per_epoch = {needed}  (one pass: {how})", err=document)
     ctx.exit(0 if exit_zero or config.exit_zero else result.exit_status)

@@ -57,6 +57,17 @@ SLUGS = {
     "unknown-rule": "There is no rule and no error of that name. `coverage-audit explain` lists the rules.",
     "unknown-threshold": "The rule has no threshold of that name; the message names those it has.",
     "unwritable-report": "A report cannot be written where it was sent.",
+    "bad-batch-size": "batch_size= is a whole number of rows above 0, or left out.",
+    "bad-dataset": "dataset= is a Dataset: Dataset.open(paths) for files, Dataset.of(array or length) for the rest.",
+    "bad-epochs": "epochs= is a whole number above 0, or left out.",
+    "bad-identify": 'identify= says how rows are found where ids= does not: "auto", "views" (memory maps) or "off".',
+    "bad-steps-per-epoch": "steps_per_epoch= is a whole number above 0, or left out.",
+    "not-a-generator": "callback() tells trained steps from yielded ones for wrapped generators. Wrap a generator, "
+    "or call .recorder.step() in a loop of your own.",
+    "not-iterable": "What is wrapped must be a loader: something that yields batches.",
+    "unsupported-loader": "Loaders of this kind cannot be wrapped yet, because the trainer would read past the "
+    "recorder. The message says what to wrap instead.",
+    "wrapped-twice": "A loader is wrapped once; wrapping the wrapper would record every batch twice.",
     # The run log.
     "bad-data-parallel": "data_parallel= is (index, size) with 0 <= index < size.",
     "bad-environment": "A variable that should say the rank or the number of ranks holds something else.",
@@ -66,15 +77,23 @@ SLUGS = {
     "bad-run-id": "A run id is text that can be part of a file name.",
     "bad-state": "A file beside the log (run.parquet.state) is damaged. What was recorded in other files can still be "
     "read.",
+    "damaged-part": "A part of the log cannot be read: it is cut off or was changed. Restore it from a copy; moved "
+    "away, the rest of the log can be read.",
+    "empty-log-folder": "The folder holds no log: nothing was recorded into it.",
     "journal-exists": "A journal of that name is there already; journals are never overwritten.",
     "live-writer": "A process still writes to this log, so it is not moved away. Wait for it, name another log, or "
     "join it with its run id.",
     "log-busy": "Another process is opening or moving this log at this moment.",
     "log-exists": 'Another run\'s log is in this place and if_exists="error" was asked for.',
+    "missing-dataset": "The log names a dataset whose description is not beside it (run.parquet.state moves together "
+    "with run.parquet).",
+    "missing-journal": "A writer left several journals and one of them is gone, so later steps cannot be numbered.",
+    "missing-part": "A writer left several parts and one of them is gone, so the counts would be too low.",
     "newer-schema": "The log was written by a later version of coverage-audit. Upgrade to read it.",
     "no-file-locks": "The file system of the log has no file locks, so two runs could write into each other's log. "
     "Put the log on a local disk.",
     "no-log": "There is no run log at this path. wrap(..., log=...) makes one.",
+    "no-splits": "The log was opened and nothing was wrapped into it, or the process died before it was.",
     "no-shared-run-id": "Several ranks record one run only if they share a run id: set COVERAGE_AUDIT_RUN_ID, or "
     "run_id= in wrap().",
     "not-a-run-log": "Something that coverage-audit did not make is in the place of the log. It is never touched.",
