@@ -1,0 +1,33 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from coverage_audit.runlog import identity
+
+OWN_VARIABLES = ("COVERAGE_AUDIT_LOG", "COVERAGE_AUDIT_CONFIG", "COVERAGE_AUDIT_DISABLE", "COVERAGE_AUDIT_RUN_ID")
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees our variables of the shell it was started from, nor the run another test began."""
+    for name in (*OWN_VARIABLES, identity.INHERITED):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    os.environ.pop(identity.INHERITED, None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--forbid-skips", action="store_true", help="a skipped test fails the run (for CI)")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if not session.config.getoption("--forbid-skips"):
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
