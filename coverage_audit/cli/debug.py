@@ -14,7 +14,7 @@ import click
 from coverage_audit._version import __version__
 from coverage_audit.cli.data import find_logs
 from coverage_audit.config import find_config, read_config
-from coverage_audit.errors import CoverageAuditError
+from coverage_audit.errors import CoverageAuditError, LogError
 from coverage_audit.runlog.folder import JOURNAL, PART, WRITER, files_like, read_json, state_of
 from coverage_audit.sources.dataset import Dataset
 
@@ -92,7 +92,10 @@ def _configuration() -> Iterator[tuple[str, str]]:
 
 
 def _data(path: str) -> Iterator[str]:
-    logs = [log for log in find_logs([path]) if _is_log(Path(log))]
+    try:
+        logs = [log for log in find_logs([path]) if _is_log(Path(log))]
+    except LogError:  # a pattern without logs: opening it as data says what there is, or that there is nothing
+        logs = []
     if logs:
         for log in logs:
             yield from _log(Path(log))
