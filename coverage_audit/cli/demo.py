@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import random
@@ -108,12 +109,18 @@ def batches(files: list[Path]) -> Iterator[tuple[Arrays, Arrays]]:
 
 def train_keras(gen: Any, steps: int) -> None:
     """The two lines a user adds: the wrapped generator, and its callback."""
-    import keras
+    with _quiet():
+        import keras
 
+        # Keras looks for TensorFlow whatever its backend.
+        if importlib.util.find_spec("tensorflow") is not None:
+            importlib.import_module("tensorflow")
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(1)])
     model.compile("adam", "mse")
-    model.fit(gen, steps_per_epoch=steps, epochs=EPOCHS, verbose=0, callbacks=[gen.callback()])
+    model.fit(
+        gen, steps_per_epoch=steps, epochs=EPOCHS, callbacks=[gen.callback()], shuffle=False, verbose=0
+    )  # fmt: skip
 
 
 def train_numpy(gen: Any, steps: int) -> None:
@@ -154,6 +161,20 @@ def draw(result: AuditResult, folder: Path) -> None:
         write_figures(result, folder)
     except OSError as error:
         raise unwritable(folder, error) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """TensorFlow's libraries greet on file descriptor 2 before any setting of theirs holds."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _on_terminal() -> bool:

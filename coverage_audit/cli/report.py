@@ -50,7 +50,7 @@ _PRECEDENCE = (0, 2, 3, 1)
     "paths",
     multiple=True,
     metavar="PATHS",
-    help="Files, globs or a manifest to measure against, instead of what was recorded.",
+    help="The data as it is now: files, globs or a manifest. Differences from what was recorded are found.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Every epoch, pass, shard and finding.")
 @click.option("--width", type=click.IntRange(min=40), metavar="N", help="Columns of text. Default: the terminal's.")

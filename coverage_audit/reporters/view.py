@@ -72,7 +72,8 @@ def _split(result: AuditResult, split: SplitResult, verbose: bool) -> SplitView:
     limit = len(spoken) if verbose else FINDINGS_SHOWN
     left = len(spoken) - min(limit, len(spoken))
     conclusion, remark = view_sentences.conclusion(result, split)
-    if split.verdict is Verdict.FAIL and not verbose and any(f.severity is Severity.ERROR for f in spoken[:limit]):
+    telling = {Verdict.FAIL: Severity.ERROR, Verdict.INCOMPLETE: Severity.INCOMPLETE}.get(split.verdict)
+    if not verbose and any(f.severity is telling for f in spoken[:limit]):
         conclusion, remark = "", ""
     return SplitView(
         name=printable(split.name),

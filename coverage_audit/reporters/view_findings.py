@@ -91,7 +91,7 @@ def in_epochs(epochs: Sequence[int]) -> str:
 
 
 def _epochs_holding(finding: Finding, split: SplitResult | None, limit: int) -> list[int]:
-    """In which of the finding's epochs the ranges shown are all missed or repeated: looked up, not assumed."""
+    """In which of the finding's epochs the ranges shown are missed (if nowhere, repeated): looked up, not assumed."""
     shards = None if split is None else split.counts.shards
     if split is None or shards is None or not finding.epochs:
         return []
@@ -100,11 +100,9 @@ def _epochs_holding(finding: Finding, split: SplitResult | None, limit: int) -> 
     base = {s.name: int(shards.offsets[i]) for i, s in enumerate(shards) if s.name in names}
     spans = [(base[name] + start, base[name] + stop) for name, start, stop in shown if name in base]
     wanted = set(finding.epochs)
-    return [
-        e.epoch
-        for e in split.counts.epochs
-        if e.epoch in wanted and all(_holds(e.missed, *s) or _holds(e.repeated.rows, *s) for s in spans)
-    ]
+    epochs = [e for e in split.counts.epochs if e.epoch in wanted]
+    missed = [e.epoch for e in epochs if all(_holds(e.missed, *s) for s in spans)]
+    return missed or [e.epoch for e in epochs if all(_holds(e.repeated.rows, *s) for s in spans)]
 
 
 def _holds(rows: RowSet, start: int, stop: int) -> bool:
