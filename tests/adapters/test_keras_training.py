@@ -38,9 +38,6 @@ def scenario_names(*variables: str) -> list[str]:
 CASES = [("tensorflow", name) for name in scenario_names("SCENARIOS", "ONLY_TF")]
 CASES += [("torch", name) for name in scenario_names("SCENARIOS")]
 
-# (rows of the training split that were trained, of the validation split that were evaluated) is the model's own note
-# everywhere; these are said not to be recorded, or to be recorded under another heading.
-NO_MARKS = {"without_callback"}
 
 
 @pytest.fixture(scope="module")
