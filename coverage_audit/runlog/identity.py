@@ -17,17 +17,8 @@ from coverage_audit._version import __version__
 from coverage_audit.errors import LogError, UsageError
 from coverage_audit.model.run import SplitInfo, Writer
 from coverage_audit.model.shards import Shards
-from coverage_audit.runlog.folder import (
-    PART,
-    WRITER,
-    Hold,
-    archive,
-    files_like,
-    hold_log,
-    state_of,
-    unwritable,
-    write_json,
-)
+from coverage_audit.runlog.folder import PART, WRITER, files_like, state_of, unwritable, write_json
+from coverage_audit.runlog.hold import Hold, archive, hold_log
 from coverage_audit.runlog.schema import SCHEMA_VERSION
 
 INHERITED = "COVERAGE_AUDIT_INHERITED"

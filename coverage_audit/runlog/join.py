@@ -15,9 +15,10 @@ from typing import Any
 from coverage_audit.model.event import Mark, MarkKind
 from coverage_audit.model.run import Writer
 from coverage_audit.model.shards import Shards
+from coverage_audit.runlog.consumer import DIRECT
 from coverage_audit.runlog.frames import Frame, Head
 from coverage_audit.runlog.journal_read import is_mark, mark_of, read_journal
-from coverage_audit.runlog.matching import DIRECT, SplitMatcher
+from coverage_audit.runlog.matching import SplitMatcher
 from coverage_audit.runlog.records import CHUNK, Entry, columns, n_records_at_most
 from coverage_audit.runlog.state import WriterState
 from coverage_audit.runlog.summary import Summary

@@ -71,6 +71,8 @@ def finish_writer(state: Path, stem: str) -> int:
         if not is_ours or is_live(state, stem):
             return 0
         try:
+            for left_behind in state.glob(f".part-{stem}-*.tmp"):  # by a conversion that was killed; we hold the lock
+                left_behind.unlink()
             if journals:
                 _make_parts(log, state, stem, journals)
             for leftover in state.glob(f"{stem}-*.journal"):

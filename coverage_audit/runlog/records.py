@@ -191,7 +191,7 @@ def _cut_spans(spans: Ints, shards: Shards | None) -> Pieces:
     if shards is None or not len(shards):
         return owner, np.full(len(spans), -1, np.int32), start, count.astype(np.int32)
     shard, row = shards.locate(start)
-    end_shard, end_row = shards.locate(start + count - 1)
+    end_shard, _ = shards.locate(start + count - 1)
     one_side = (shard >= 0) | (start >= shards.n_ids) | (start + count <= 0)
     whole = (shard == end_shard) & one_side
     if whole.all():
