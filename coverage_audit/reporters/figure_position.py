@@ -27,11 +27,12 @@ def draw_position(split: SplitResult) -> Figure:
     begins, starts, segments = path(epochs)
     if not starts:
         return blank(f"where each {noun} starts in the pass is unknown")
+    what = "planned" if split.counts.planned else split.counts.counts
     figure = new_figure(3.6)
     axes = figure.add_subplot()
     if len(segments) <= SEGMENTS_SHOWN:
         thin = 1.4 if len(segments) <= 60 else 0.5
-        axes.add_collection(LineCollection(segments, colors=STEPS, linewidths=thin, label="batches trained"))
+        axes.add_collection(LineCollection(segments, colors=STEPS, linewidths=thin, label=f"batches {what}"))
     size = 42 if len(starts) <= 60 else 6
     axes.scatter(
         [x for x, _ in starts], [y for _, y in starts], s=size, color=NEVER, zorder=3, linewidths=0, clip_on=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from coverage_audit.model.finding import Severity
@@ -94,5 +95,5 @@ def _next(result: AuditResult) -> tuple[str, ...]:
     worst = sorted((f for f in result.findings if f.severity is not Severity.INFO), key=severity_rank)
     commands = [f"coverage-audit explain {f.code}" for f in worst[:1]]
     if worst and result.splits and not any(s.counts.planned for s in result.splits):
-        commands.append(f"coverage-audit report {printable(result.run.log)} --figures figures")
+        commands.append(f"coverage-audit report {printable(shlex.quote(result.run.log))} --figures figures")
     return tuple(commands)
