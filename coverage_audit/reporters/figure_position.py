@@ -27,7 +27,9 @@ def draw_position(split: SplitResult) -> Figure:
     begins, starts, segments = path(epochs)
     if not starts:
         return blank(f"where each {noun} starts in the pass is unknown")
-    what = "planned" if split.counts.planned else split.counts.counts
+    what = "evaluated" if split.counts.evaluation else split.counts.counts
+    if split.counts.planned:
+        what = "planned"
     figure = new_figure(3.6)
     axes = figure.add_subplot()
     if len(segments) <= SEGMENTS_SHOWN:

@@ -87,7 +87,7 @@ def conclusion(result: AuditResult, split: SplitResult) -> tuple[str, str]:
         return _incomplete(result, split)
     checked = "checked: missed rows, steps, rows that are unknown or outside the data, complete evidence"
     if split.counts.counts == "yielded" and not split.counts.planned:
-        checked += ". Counts yields, not trained steps"
+        checked += f". Counts yields, not {_used(split)} steps"
     return _passed(split), checked
 
 
@@ -160,8 +160,14 @@ def _counted(split: SplitResult) -> str:
     if counts.planned:
         return "planned, nothing recorded"
     if counts.counts == "yielded":
-        return "counts yields, not trained steps"
-    return "trained steps (told by the trainer)" if counts.epochs_from == "trainer" else "trained steps"
+        return f"counts yields, not {_used(split)} steps"
+    told = " (told by the trainer)" if counts.epochs_from == "trainer" else ""
+    return f"{_used(split)} steps{told}"
+
+
+def _used(split: SplitResult) -> str:
+    """What the trainer does with a batch of this split."""
+    return "evaluated" if split.counts.evaluation else "trained"
 
 
 def _over_the_run(split: SplitResult) -> str:
