@@ -81,7 +81,8 @@ class Consumer:
             return
         if peek is not None and peek != self.peek_segment:
             self.foreign.add(segment)
-            self.lost = self.lost or (self.evaluation and peek != segment)  # then we took another peek for ours
+            if self.evaluation and segment != peek > self.peek_segment:
+                self.lost = True  # a stream of a newer peek: we took the wrong one for ours
             return
         if self.peek_segment == DIRECT and not self.evaluation:
             self.streams.clear()  # the loop took a new iterator: what it left behind in the old one is not trained

@@ -22,8 +22,8 @@ from coverage_audit.testing.logs import write_events
 M = MarkKind
 SHARDS = Shards((Shard("a", 500), Shard("b", 100_000)))
 STEM = "a000-r0000-p0001"
-PEEK = [mark(M.OPENED, segment=0), batch(0), batch(1)]
-FIT = [*PEEK, mark(M.FIT_BEGIN, peek=0, steps=None, epochs=1), mark(M.EPOCH_BEGIN, number=0)]
+PEEK: list[Event] = [mark(M.OPENED, segment=0), batch(0), batch(1)]
+FIT: list[Event] = [*PEEK, mark(M.FIT_BEGIN, peek=0, steps=None, epochs=1), mark(M.EPOCH_BEGIN, number=0)]
 
 
 def join(
@@ -185,7 +185,7 @@ def test_the_training_data_evaluated_within_its_fit_is_told_apart_where_openings
 # --- any history
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     lead=st.integers(0, 9),

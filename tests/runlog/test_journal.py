@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coverage_audit.errors import LogError
@@ -90,6 +90,7 @@ def read(path: Path) -> list[Any]:
     return [plain(e) for e in read_journal(path, SPLITS)]
 
 
+@settings(deadline=None)
 @given(what=st.lists(events, max_size=12), roll=st.sampled_from([1, 200, 10**9]))
 def test_events_come_back(tmp_path_factory: pytest.TempPathFactory, what: list[Event], roll: int) -> None:
     paths = write(tmp_path_factory.mktemp("journal"), what, roll_bytes=roll)
@@ -111,10 +112,8 @@ def test_a_run_is_never_claimed_where_there_is_none(tmp_path: Path) -> None:
     # THEN the first keeps its order, THEN the second is a header without payload
     assert size == HEADER_BYTES + 4 * 8
     assert journal_path(tmp_path, STEM, 0).stat().st_size == size + HEADER_BYTES
-    assert [list(e.rows.ids) for e in read_journal(journal_path(tmp_path, STEM, 0), SPLITS)] == [
-        [3, 5, 4, 6],
-        [3, 4, 5, 6],
-    ]
+    first, second = read(journal_path(tmp_path, STEM, 0))
+    assert (first[-1][0], second[-1][0]) == ([3, 5, 4, 6], [3, 4, 5, 6])
 
 
 def test_a_journal_cut_anywhere_is_a_prefix(tmp_path: Path) -> None:
@@ -148,6 +147,7 @@ def test_a_journal_cut_anywhere_is_a_prefix(tmp_path: Path) -> None:
         assert journal.whole_bytes == [*ends, len(whole)][n]
 
 
+@settings(deadline=None)
 @given(at=st.integers(0, 10**6), bit=st.integers(0, 7))
 def test_a_flipped_bit_ends_the_journal(tmp_path_factory: pytest.TempPathFactory, at: int, bit: int) -> None:
     what: list[Event] = [Batch("train", n, BatchRows(3, ids=np.array([4, 0, 9]))) for n in range(4)]
@@ -226,7 +226,7 @@ def test_kill_9_loses_no_acknowledged_event(tmp_path: Path) -> None:
         process.wait()
 
     # THEN every acknowledged number is in the journals, in order, and nobody is taken for live
-    numbers = [e.number for path in sorted(tmp_path.glob("*.journal")) for e in read_journal(path, SPLITS)]
+    numbers = [event[1] for path in sorted(tmp_path.glob("*.journal")) for event in read(path)]
     assert acknowledged == list(range(len(acknowledged)))
     assert numbers[: len(acknowledged)] == acknowledged
     assert len(numbers) - len(acknowledged) in (0, 1)

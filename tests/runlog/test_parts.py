@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -27,7 +28,14 @@ from coverage_audit.runlog.visits import Visits
 from coverage_audit.testing.logs import write_events, write_log
 
 SHARDS = Shards((Shard("a", 90), Shard("b", 10_000)))
-OPEN = {"resume": False, "if_exists": "archive", "rank": 0, "world_size": 1, "launcher_id": None, "restart": None}
+OPEN: dict[str, Any] = {
+    "resume": False,
+    "if_exists": "archive",
+    "rank": 0,
+    "world_size": 1,
+    "launcher_id": None,
+    "restart": None,
+}
 
 
 def all_visits(log: Log) -> dict[str, list[int]]:

@@ -12,14 +12,14 @@ import pytest
 from simulated_trainer import batch, mark
 
 from coverage_audit.errors import LogError
-from coverage_audit.model.event import Consumed, MarkKind
+from coverage_audit.model.event import Consumed, Event, MarkKind
 from coverage_audit.model.run import SplitInfo
 from coverage_audit.model.shards import Shard, Shards
 from coverage_audit.runlog.reader import read_log
 from coverage_audit.testing.logs import write_log
 
 SHARDS = Shards((Shard("a", 90), Shard("b", 10)))
-EVENTS = [batch(0), batch(1), mark(MarkKind.CLOSED, "")]
+EVENTS: list[Event] = [batch(0), batch(1), mark(MarkKind.CLOSED, "")]
 
 
 def batches(path: Path) -> list[int]:

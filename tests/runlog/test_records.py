@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coverage_audit.model.event import BatchRows
@@ -76,6 +76,7 @@ def test_without_a_dataset_ids_stay_raw() -> None:
 some_ids = st.lists(st.integers(-2, 9), max_size=6)
 
 
+@settings(deadline=None)
 @given(batches=st.lists(st.one_of(some_ids, st.tuples(st.integers(-3, 8), st.integers(1, 9)), st.integers(0, 3))))
 def test_any_batches_in_any_forms(batches: list[list[int] | tuple[int, int] | int]) -> None:
     # GIVEN batches as ids, spans, or unknown
