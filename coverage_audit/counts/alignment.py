@@ -30,29 +30,34 @@ def fits_pass(counts: SplitCounts) -> bool:
     return any(e.needed == usual for e in counts.complete_epochs)
 
 
-def misaligned(counts: SplitCounts, epoch: EpochCount) -> Claim:
-    """What one epoch misses or repeats because it is not one whole pass.
+class Alignment:
+    """What each pass visits, or may still come to, in whichever epoch."""
 
-    A missed row counts if a pass this epoch takes part in visits it outside the epoch, or may still come to it. A
-    repeated row counts if its visits lie in different passes. Rows a finished pass never visits, and rows that come
-    twice inside one pass, are not explained by this; nor is anything in an epoch with rows nobody knows.
-    """
-    if epoch.unidentified:
-        return Claim(epoch.epoch)
-    mine = {(s.rank, s.pass_) for s in epoch.spans}
-    unknown = {(p.rank, p.pass_) for p in counts.passes if p.pass_from == "unknown"}
-    mine -= unknown
-    elsewhere = RowSet.empty()
-    if epoch.missed:
-        for other in counts.epochs:
-            if other.epoch != epoch.epoch:
-                for span in other.spans:
-                    if (span.rank, span.pass_) in mine:
-                        elsewhere = elsewhere | (span.rows & epoch.missed)
+    def __init__(self, counts: SplitCounts) -> None:
+        unknown = {(p.rank, p.pass_) for p in counts.passes if p.pass_from == "unknown"}
+        parts: dict[tuple[int, int], list[RowSet]] = {}
+        for epoch in counts.epochs:
+            for span in epoch.spans:
+                if (span.rank, span.pass_) not in unknown:
+                    parts.setdefault((span.rank, span.pass_), []).append(span.rows)
         for count in counts.passes:
-            if (count.rank, count.pass_) in mine and to_come(count):
-                elsewhere = elsewhere | (count.missed & epoch.missed)
-    return Claim(epoch.epoch, elsewhere & epoch.missed, across_passes(epoch, mine))
+            if (count.rank, count.pass_) in parts and to_come(count):
+                parts[count.rank, count.pass_].append(count.missed)
+        self._rows = {key: RowSet.union(rows) for key, rows in parts.items()}
+
+    def of(self, epoch: EpochCount) -> Claim:
+        """What one epoch misses or repeats because it is not one whole pass.
+
+        A missed row counts if a pass this epoch takes part in visits it outside the epoch, or may still come to it. A
+        repeated row counts if its visits lie in different passes. Rows a finished pass never visits, and rows that
+        come twice inside one pass, are not explained by this; nor is anything in an epoch with rows nobody knows.
+        """
+        if epoch.unidentified:
+            return Claim(epoch.epoch)
+        mine = {(s.rank, s.pass_) for s in epoch.spans} & self._rows.keys()
+        # What the epoch misses is in none of its own parts, so a pass's rows are those it visits outside the epoch.
+        elsewhere = RowSet.union([self._rows[key] & epoch.missed for key in mine]) if epoch.missed else RowSet.empty()
+        return Claim(epoch.epoch, elsewhere, across_passes(epoch, mine))
 
 
 def to_come(count: PassCount) -> bool:

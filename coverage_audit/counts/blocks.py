@@ -205,7 +205,7 @@ def _expand(
     strange = ~inside & ((visits.found[records] & ~VERIFIED) != Found.UNKNOWN)
     outside = int(count[strange].sum())
     if outside:
-        _remember(tally, -1, row[strange])
+        _remember(tally, -1, row[strange], count[strange])
     if shards is None or not inside.any():
         tally.outside += outside
         return np.empty(0, np.int64), np.zeros(len(row), np.int64), outside
@@ -222,7 +222,7 @@ def _expand(
         if not wanted.all():
             outside += int((~wanted).sum())
             bad_shard, bad_row = shards.locate(ids[~wanted])
-            _remember(tally, int(bad_shard[0]), bad_row)
+            _remember(tally, int(bad_shard[0]), bad_row, np.ones(len(bad_row), np.int64))
             keep = np.concatenate(([0], np.cumsum(wanted)))
             ends = np.cumsum(count)
             count = keep[ends] - keep[ends - count]
@@ -231,6 +231,8 @@ def _expand(
     return ids, count, outside
 
 
-def _remember(tally: Tally, shard: int, rows: Ints, limit: int = 20) -> None:
-    for row in rows[: max(limit - len(tally.outside_rows), 0)]:
-        tally.outside_rows.append((shard, int(row)))
+def _remember(tally: Tally, shard: int, rows: Ints, counts: Ints, limit: int = 20) -> None:
+    """The first few rows that are not of the data; each record is a run of ``counts`` rows."""
+    for row, count in zip(rows[:limit], counts[:limit], strict=True):
+        for offset in range(min(int(count), limit - len(tally.outside_rows))):
+            tally.outside_rows.append((shard, int(row) + offset))

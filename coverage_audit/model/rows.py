@@ -5,7 +5,7 @@ Row 0 is a row: every boundary here is an ordinary integer, none is tested for t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,13 +74,25 @@ class RowSet:
     def of_ranges(cls, ranges: Iterable[tuple[int, int]]) -> RowSet:
         """The union of half-open ranges, in any order, overlaps allowed."""
         pairs = np.array([(a, b) for a, b in ranges if b > a], np.int64).reshape(-1, 2)
-        if not len(pairs):
+        return cls._merged(pairs[:, 0], pairs[:, 1])
+
+    @classmethod
+    def union(cls, sets: Sequence[RowSet]) -> RowSet:
+        """The union of many sets at once."""
+        if len(sets) <= 1:
+            return sets[0] if sets else cls.empty()
+        return cls._merged(np.concatenate([s.starts for s in sets]), np.concatenate([s.stops for s in sets]))
+
+    @classmethod
+    def _merged(cls, starts: Ints, stops: Ints) -> RowSet:
+        if not len(starts):
             return cls.empty()
-        pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
-        reach = np.maximum.accumulate(pairs[:, 1])
-        new = np.concatenate(([True], pairs[1:, 0] > reach[:-1]))
-        last = np.concatenate((np.flatnonzero(new)[1:] - 1, [len(pairs) - 1]))
-        return cls(pairs[new, 0], reach[last])
+        order = np.argsort(starts, kind="stable")
+        starts = starts[order]
+        reach = np.maximum.accumulate(stops[order])
+        new = np.concatenate(([True], starts[1:] > reach[:-1]))
+        last = np.concatenate((np.flatnonzero(new)[1:] - 1, [len(starts) - 1]))
+        return cls(starts[new], reach[last])
 
     def __len__(self) -> int:
         return self.size

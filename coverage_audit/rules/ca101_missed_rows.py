@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coverage_audit.counts.tables import SplitCounts
+from coverage_audit.counts.tables import EpochCount, SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.words import epochs_text, number, several
 from coverage_audit.rules._rule import Example, Rule
@@ -45,7 +45,7 @@ def _epochs(counts: SplitCounts) -> Iterator[Evidence]:
     rows = number(counts.expected.size)
     what = f"{number(total)} of {rows} rows" if len(epochs) == 1 else several(total, "row-epoch")
     yield Evidence(
-        message=f"{what} missed in {where}",
+        message=f"{_bound(short)}{what} missed in {where}",
         epochs=epochs,
         rows=short[0].missed,
         count=total,
@@ -53,6 +53,11 @@ def _epochs(counts: SplitCounts) -> Iterator[Evidence]:
         severity=None if judged else Severity.INFO,
         numbers={"missed": total},
     )
+
+
+def _bound(epochs: list[EpochCount]) -> str:
+    """Rows of batches nobody could identify may be among the missed."""
+    return "at most " if any(e.unidentified for e in epochs) else ""
 
 
 def _passes(counts: SplitCounts) -> Iterator[Evidence]:

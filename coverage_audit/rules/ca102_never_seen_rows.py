@@ -32,8 +32,9 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
         return
     settled = bool(counts.complete_epochs) or counts.info.contract.per == "run"
     tolerated = counts.info.contract.tolerates_missed or not settled
+    bound = "at most " if counts.unidentified else ""
     yield Evidence(
-        message=f"{number(rows.size)} of {several(counts.expected.size, 'row')} never seen in the run",
+        message=f"{bound}{number(rows.size)} of {several(counts.expected.size, 'row')} never seen in the run",
         rows=rows,
         count=rows.size,
         claims=tuple(Claim(e.epoch, missed=rows & e.missed) for e in counts.complete_epochs),

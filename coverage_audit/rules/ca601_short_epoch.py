@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coverage_audit.counts.alignment import misaligned, usual_steps
+from coverage_audit.counts.alignment import Alignment, usual_steps
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Evidence, Severity
 from coverage_audit.model.words import number, several
@@ -37,7 +37,8 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     # The latest epoch knows best what a pass takes.
     needed = short[-1].needed
     assert needed is not None
-    claims = tuple(c for c in (misaligned(counts, e) for e in short) if c.missed or c.repeated)
+    alignment = Alignment(counts)
+    claims = tuple(c for c in (alignment.of(e) for e in short) if c.missed or c.repeated)
     contract = counts.info.contract
     name = "validation_steps" if counts.evaluation else "steps_per_epoch"
     tolerated = contract.per != "epoch" or contract.tolerates_missed

@@ -19,7 +19,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from coverage_audit.counts.alignment import misaligned
+from coverage_audit.counts.alignment import Alignment
 from coverage_audit.counts.tables import EpochCount, SplitCounts
 from coverage_audit.model.finding import Evidence, Severity
 from coverage_audit.model.words import listed, several
@@ -32,7 +32,8 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     starts = [e.starts_at.batch for e in epochs if e.starts_at is not None]
     if len(set(starts)) < 2:
         return
-    claims = tuple(c for c in (misaligned(counts, e) for e in epochs) if c.missed or c.repeated)
+    alignment = Alignment(counts)
+    claims = tuple(c for c in (alignment.of(e) for e in epochs) if c.missed or c.repeated)
     shift = _shift(epochs)
     if shift:
         way = "earlier" if shift < 0 else "later"

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coverage_audit.counts.alignment import fits_pass, misaligned, usual_steps
+from coverage_audit.counts.alignment import Alignment, fits_pass, usual_steps
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.words import epochs_text, listed, several
@@ -38,11 +38,12 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     odd = [e for e in epochs if e.steps != usual]
     if not odd:
         return
-    claims = [Claim(e.epoch, e.missed, misaligned(counts, e).repeated) for e in odd if e.steps < usual]
-    claims += [misaligned(counts, e) for e in odd if e.steps > usual]
+    alignment = Alignment(counts)
+    claims = [Claim(e.epoch, e.missed, alignment.of(e).repeated) for e in odd if e.steps < usual]
+    claims += [alignment.of(e) for e in odd if e.steps > usual]
     if fits_pass(counts):
         first = odd[0].epoch
-        claims += [misaligned(counts, e) for e in epochs if e.epoch > first and e not in odd]
+        claims += [alignment.of(e) for e in epochs if e.epoch > first and e not in odd]
     counted = [str(e.steps) for e in epochs]
     short = [e for e in odd if e.steps < usual]
     what = "cut short" if short else "longer than the others"

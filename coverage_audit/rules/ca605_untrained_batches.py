@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coverage_audit.counts.alignment import fits_pass, misaligned
+from coverage_audit.counts.alignment import Alignment, fits_pass
 from coverage_audit.counts.tables import Hole, SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.rows import RowSet
@@ -50,10 +50,11 @@ def _holes(counts: SplitCounts, holes: list[Hole]) -> Evidence:
     batches = sum(h.batches for h in holes)
     claims = []
     first = min(h.after_epoch for h in holes)
+    alignment = Alignment(counts)
     for epoch in counts.complete_epochs:
         mine = {(s.rank, s.pass_) for s in epoch.spans}
         missed = _rows([h for h in holes if (h.rank, h.pass_) in mine]) & epoch.missed
-        shifted = misaligned(counts, epoch) if fits_pass(counts) and epoch.epoch > first else Claim(epoch.epoch)
+        shifted = alignment.of(epoch) if fits_pass(counts) and epoch.epoch > first else Claim(epoch.epoch)
         claims.append(Claim(epoch.epoch, missed | shifted.missed, shifted.repeated))
     places = len(holes)
     return Evidence(

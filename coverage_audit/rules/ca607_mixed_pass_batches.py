@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coverage_audit.counts.alignment import fits_pass, misaligned
+from coverage_audit.counts.alignment import Alignment, fits_pass
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Evidence, Severity
 from coverage_audit.model.words import several
@@ -30,7 +30,8 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     mixed = [p for p in counts.passes if p.mixed_batches and p.pass_from != "unknown"]
     if not mixed:
         return
-    claims = tuple(misaligned(counts, e) for e in counts.complete_epochs) if fits_pass(counts) else ()
+    alignment = Alignment(counts)
+    claims = tuple(alignment.of(e) for e in counts.complete_epochs) if fits_pass(counts) else ()
     batches = sum(p.mixed_batches for p in mixed)
     yield Evidence(
         message=f"{several(batches, 'batch')} hold rows of two passes"
