@@ -198,7 +198,8 @@ def wrap_loader(loader: Any, recorder: Recorder, opener: Opener, callback: Calla
         kind = IteratorProxy
     else:
         kind = LoaderProxy
-    has = tuple(name for name in _PASSED_ON if hasattr(type(loader), name))
+    # Not hasattr: each class is itself callable, through its own class.
+    has = tuple(name for name in _PASSED_ON if any(name in vars(base) for base in type(loader).__mro__))
     if has and (kind, has) not in _classes:
         _classes[kind, has] = type(kind.__name__, (kind,), {name: _passing_on(name) for name in has})
     return (_classes[kind, has] if has else kind)(loader, recorder, opener, callback)

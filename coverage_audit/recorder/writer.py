@@ -7,6 +7,7 @@ from then on batches pass by unrecorded.
 from __future__ import annotations
 
 import atexit
+import concurrent.futures.thread  # noqa: F401 - pyarrow wants it at exit, when Python takes no new exit hooks
 import os
 import sys
 import threading

@@ -39,7 +39,6 @@ CASES = [("tensorflow", name) for name in scenario_names("SCENARIOS", "ONLY_TF")
 CASES += [("torch", name) for name in scenario_names("SCENARIOS")]
 
 
-
 @pytest.fixture(scope="module")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
     @cache
