@@ -151,6 +151,18 @@ def test_a_run_stopped_in_mid_epoch() -> None:
     assert result.splits[0].totals.unexplained == 0
 
 
+def test_an_error_of_the_loader_is_named() -> None:
+    batches = shuffled(sliced)
+    steps = [Step(batches[i], epoch=i // 51) for i in range(70)]
+    made = Run(DATA, steps, batch_size=64, open_epochs=frozenset({1}), errors=("RuntimeError: disk on fire",))
+    result = audit(made)
+    (found,) = [f for f in result.findings if f.code == "CA604"]
+    assert (found.severity, found.message) == (
+        Severity.WARNING, "epoch 1 cut off after 19 steps: the loader raised RuntimeError: disk on fire",
+    )  # fmt: skip
+    assert result.verdict is Verdict.PASS
+
+
 def test_a_finite_generator_that_ran_out() -> None:
     batches = carried(FIXED)
     steps = [

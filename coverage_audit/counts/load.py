@@ -73,6 +73,7 @@ def _stream(log: Log, writer: Writer, name: str) -> Stream:
         exhausted=any(s.ended == "exhausted" for s in segments),
         exhausted_from=frozenset(s.first_batch for s in segments if s.ended == "exhausted"),
         evaluation=any(m.evaluation for m in epochs),
+        errors=tuple(s.error for s in segments if s.ended == "failed"),
     )
 
 

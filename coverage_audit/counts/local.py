@@ -86,6 +86,7 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
         fingerprints=source.fingerprints,
         changes=source.changes,
         restarts_unplaced=source.restarts_unplaced,
+        loader_errors=tuple(e for s in source.streams for e in s.errors),
     )
 
 

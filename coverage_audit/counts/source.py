@@ -35,6 +35,8 @@ class Stream:
     exhausted: bool = False
     exhausted_from: frozenset[int] = frozenset()
     evaluation: bool = False
+    errors: tuple[str, ...] = ()
+    """What the loader raised."""
 
 
 @dataclass(frozen=True, slots=True)

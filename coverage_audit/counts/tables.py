@@ -154,6 +154,8 @@ class SplitCounts:
     """How the data given to the report differs from the recorded one, one sentence each."""
     restarts_unplaced: int = 0
     """Attempts that began without saying which checkpoint they restored."""
+    loader_errors: tuple[str, ...] = ()
+    """What the loader raised, if it did."""
     planned: bool = False
 
     @property

@@ -8,7 +8,7 @@ The trainer takes what it gets: a loader that runs out in mid-epoch ends the epo
 learning-rate schedule counts steps that never happened, and every later epoch starts somewhere else.
 
 ## How to fix it
-If the loader ran out, make it cycle, or set steps_per_epoch to what one pass takes. If training was stopped on purpose
+If the loader ran out or raised an error, make it cycle, or set steps_per_epoch to what one pass takes. If training was stopped on purpose
 (`stop_training`), the last epoch is not one to compare.
 
 ## When it is fine
@@ -27,7 +27,23 @@ from coverage_audit.rules._rule import Example, Rule
 
 
 def check(counts: SplitCounts) -> Iterator[Evidence]:
-    """Complete epochs whose steps differ from the usual."""
+    """Complete epochs whose steps differ from the usual, and an epoch that an error of the loader cut off."""
+    yield from _odd(counts)
+    cut = [e for e in counts.epochs if not e.complete]
+    if counts.loader_errors and cut:
+        error = counts.loader_errors[-1]
+        yield Evidence(
+            message=f"{epochs_text([e.epoch for e in cut], len(counts.epochs))} cut off after "
+            f"{several(cut[-1].steps, 'step')}: the loader raised {error}",
+            fix="mend the loader; the epoch is shown so far and not judged",
+            epochs=tuple(e.epoch for e in cut),
+            count=0,
+            severity=Severity.WARNING,
+            numbers={"error": error, "steps": cut[-1].steps},
+        )
+
+
+def _odd(counts: SplitCounts) -> Iterator[Evidence]:
     epochs = counts.complete_epochs
     declared = counts.info.steps_per_epoch
     usual = usual_steps(counts)

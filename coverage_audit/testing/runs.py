@@ -60,6 +60,8 @@ class Run:
     rank: int = 0
     writer: str = "closed"
     other_fingerprints: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    """What the loader raised."""
     pieces: int = 1
     """Into how many pieces the visits are cut."""
 
@@ -84,6 +86,7 @@ class Run:
                 next(i for i, s in enumerate(self.steps) if s.pass_ == p) for p in self.exhausted_passes
             ),
             evaluation=self.evaluation,
+            errors=self.errors,
         )
 
     def count(self) -> SplitCounts:
