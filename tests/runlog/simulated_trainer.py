@@ -27,18 +27,26 @@ def mark(kind: MarkKind, split: str = "train", **data: object) -> Mark:
 
 @dataclass
 class Source:
-    """A generator of ``length`` batches (None: endless) that is never reset, and the events of its proxy."""
+    """A generator of ``length`` batches (None: endless) that is never reset, and the events of its proxy.
+
+    ``told``: the proxy knows who takes its iterators, and its openings name the peek they replay.
+    """
 
     split: str
     length: int | None
     events: list[Event]
+    told: bool = False
     pulled: int = 0
     segments: int = 0
+    last_peek: int = -1
 
-    def open(self) -> int:
-        self.segments += 1
-        self.events.append(mark(MarkKind.OPENED, self.split, segment=self.segments - 1))
-        return self.segments - 1
+    def open(self, *, peek: bool = False) -> int:
+        segment, self.segments = self.segments, self.segments + 1
+        if peek:
+            self.last_peek = segment
+        facts = {"peek": self.last_peek} if self.told else {}
+        self.events.append(mark(MarkKind.OPENED, self.split, segment=segment, **facts))
+        return segment
 
     def pull(self, segment: int) -> int | None:
         if self.length is not None and self.pulled >= self.length:
@@ -49,7 +57,7 @@ class Source:
         return self.pulled - 1
 
     def peek(self) -> tuple[int, list[int]]:
-        segment = self.open()
+        segment = self.open(peek=True)
         peeked: list[int] = []
         while len(peeked) < 2 and (number := self.pull(segment)) is not None:
             peeked.append(number)
@@ -142,7 +150,8 @@ class Trainer:
     def evaluate(self, source: Source, peeked: list[int] | None, steps: int | None, *, in_fit: bool = False) -> None:
         if peeked is None:
             peeked = source.peek()[1]
-        self.events.append(mark(MarkKind.EVALUATION_BEGIN, source.split, in_fit=in_fit))
+        facts = {"peek": source.last_peek} if source.told else {}
+        self.events.append(mark(MarkKind.EVALUATION_BEGIN, source.split, in_fit=in_fit, **facts))
         stream, taken = Stream(source, peeked, self.lead, self.rng), 0
         while (steps is None or taken < steps) and (got := stream.next()) is not None:
             taken += 1

@@ -193,6 +193,7 @@ def test_the_training_data_evaluated_within_its_fit_is_told_apart_where_openings
     fits=st.lists(st.tuples(st.one_of(st.none(), st.integers(1, 7)), st.integers(1, 3)), min_size=1, max_size=3),
     validation=st.one_of(st.none(), st.tuples(st.one_of(st.none(), st.integers(1, 9)), st.integers(1, 4))),
     alone=st.booleans(),
+    told=st.booleans(),
 )
 def test_the_join_equals_the_truth(
     tmp_path_factory: pytest.TempPathFactory,
@@ -202,12 +203,15 @@ def test_the_join_equals_the_truth(
     fits: list[tuple[int | None, int]],
     validation: tuple[int | None, int] | None,
     alone: bool,
+    told: bool,
 ) -> None:
     # GIVEN a trainer that knows what it consumed
     trainer = Trainer(seed=seed, lead=lead)
-    source = Source("train", length, trainer.events)
+    source = Source("train", length, trainer.events, told)
     held, count = (
-        (None, None) if validation is None else (Source("validation", validation[0], trainer.events), validation[1])
+        (None, None)
+        if validation is None
+        else (Source("validation", validation[0], trainer.events, told), validation[1])
     )
     for number, epochs in fits:
         if length is None and number is None:
@@ -236,6 +240,36 @@ def test_the_join_equals_the_truth(
     assert [e.steps_taken for e in joined.summary().epochs if not e.evaluation] == [
         sum(e == n for _, e, _ in trainer.trained) for n in range(trainer.epochs)
     ]
+
+
+def test_a_late_stream_of_an_older_peek_disturbs_no_evaluation(tmp_path: Path) -> None:
+    # GIVEN two evaluations on their own, each for itself; the thread of the first wakes up during the second
+    def alone(peek: int, first: int) -> list[Event]:
+        return [
+            mark(M.OPENED, "validation", segment=peek, peek=peek),
+            batch(first, peek, "validation"), batch(first + 1, peek, "validation"),
+            mark(M.EVALUATION_BEGIN, "validation", in_fit=False, peek=peek), Consumed("validation", 1),
+        ]  # fmt: skip
+
+    end: list[Event] = [Consumed("validation", 1), mark(M.EVALUATION_END, "validation")]
+    late: list[Event] = [mark(M.OPENED, "validation", segment=2, peek=0), batch(4, 2, "validation")]
+    joined = join(tmp_path, [*alone(0, 0), *end, *alone(1, 2), *late, *end])
+
+    assert by_epoch(joined, "validation") == [[0, 1], [2, 3]]
+
+
+def test_a_record_without_consumption_streams(tmp_path: Path) -> None:
+    # GIVEN more yields than fit into one chunk, of a split that nothing consumes, and some after the last fit
+    ids = np.arange(0, 200_000, 2)
+    yields: list[Event] = [Batch("train", n, BatchRows(len(ids), ids=ids)) for n in range(2, 9)]
+
+    for number, before in enumerate(([], [*FIT, Consumed("train", 2), mark(M.FIT_END)])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        joined = join(folder, [*before, *yields])
+
+        # THEN it comes in several chunks, not as one at the end
+        assert len(list(joined.visits())) >= 3
 
 
 # --- loops that take their batches themselves
