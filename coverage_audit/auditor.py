@@ -56,13 +56,8 @@ def audit(
 
         return steps_frame((v for w in read.writers for v in read.visits(w)), shards)
 
-    def ranks() -> pd.DataFrame:
-        from coverage_audit.counts.steps import ranks_frame
-
-        return ranks_frame(steps())
-
     result = judge(counts, gates or config.gates, config.rules)
-    return replace(result, steps_of=steps, ranks_of=ranks)
+    return replace(result, steps_of=steps)
 
 
 def judge(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts
+from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts, WriterCount
 from coverage_audit.errors import UsageError
 from coverage_audit.model.finding import Finding, Severity
 from coverage_audit.model.rows import RowSet
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 # With the counts a result is made of: reporters import nothing nearer to the log than the result.
 __all__ = [
-    "AuditResult", "EpochCount", "PassCount", "SplitCounts", "SplitResult", "Totals", "Verdict", "severity_rank",
+    "AuditResult", "EpochCount", "PassCount", "SplitCounts", "SplitResult", "Totals", "Verdict", "WriterCount",
+    "severity_rank",
     "shard_lines",
 ]  # fmt: skip
 
@@ -85,7 +86,7 @@ class AuditResult:
     - ``passes``: split, rank, pass, pass_from, complete, batches, visits, unique, missed, repeated, partial_batches
     - ``samples``: split, id, shard, row, visits: one line per expected row, visits over the run
     - ``shards``: split, shard, rows, visits, rows_seen, rows_never_seen, min_visits, max_visits
-    - ``ranks``: split, attempt, rank, process, steps, batches, visits
+    - ``ranks``: split, attempt, rank, process, steps, batches, visits: one line per writer
     - ``steps``: split, attempt, rank, process, worker, fit, epoch, batch, step, stage, found, rows, first_shard,
       first_row: one line per consumption and per yield that was never consumed; reads the log again
     """
@@ -94,7 +95,6 @@ class AuditResult:
     splits: tuple[SplitResult, ...]
     findings: tuple[Finding, ...]
     steps_of: Callable[[], pd.DataFrame] | None = field(default=None, repr=False, compare=False)
-    ranks_of: Callable[[], pd.DataFrame] | None = field(default=None, repr=False, compare=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -159,9 +159,12 @@ class AuditResult:
 
     @cached_property
     def ranks(self) -> pd.DataFrame:
-        if self.ranks_of is None:
-            raise UsageError("there is no run log behind this result: a plan has no recorded ranks", slug="no-steps")
-        return self.ranks_of()
+        lines = (
+            (s.name, w.attempt, w.rank, w.process, w.steps, w.batches, w.visits)
+            for s in self.splits
+            for w in s.counts.writers
+        )
+        return _frame(("split", "attempt", "rank", "process", "steps", "batches", "visits"), lines)
 
     def _epoch_lines(self) -> Iterator[tuple[Any, ...]]:
         for s in self.splits:

@@ -66,6 +66,9 @@ class Lane:
     pass_: OpenPass | None = None
     span: OpenSpan | None = None
     hole: OpenHole | None = None
+    steps: int = 0
+    batches: int = 0
+    visits: int = 0
     passes: list[PassCount] = field(default_factory=list)
     closed: list[OpenPass] = field(default_factory=list)
 
@@ -117,8 +120,6 @@ class Accountant:
         self.remaining: dict[int, Remaining] = {}
         self.holes: list[Hole] = []
         self.run_visits: npt.NDArray[np.uint32] = np.zeros(self.n_ids, np.uint32)
-        self.steps = 0
-        self.visits = 0
         self.open: OpenEpoch | None = None
 
     def add(self, piece: Piece) -> None:
@@ -144,6 +145,7 @@ class Accountant:
         else:
             self._add_consumed(lane, piece, before)
         if status is not Status.REPLAY:
+            lane.batches += piece.batches
             _add_batches(lane.pass_, piece, self.source.info.batch_size)
 
     def finish(self) -> None:
@@ -187,8 +189,8 @@ class Accountant:
             epoch.surplus.append(ids[again])
         epoch.visits += len(ids)
         epoch.steps[lane.rank] += piece.batches
-        self.steps += piece.batches
-        self.visits += len(ids)
+        lane.steps += piece.batches
+        lane.visits += len(ids)
         if piece.first:
             epoch.unidentified += piece.block.unidentified
             epoch.outside += piece.block.outside

@@ -10,7 +10,7 @@ from coverage_audit.counts.accountant import Accountant, Lane
 from coverage_audit.counts.blocks import Tally, read_blocks
 from coverage_audit.counts.needed import Needs, batch_size_of, partial_batches
 from coverage_audit.counts.source import EpochFacts, SplitSource, Stream
-from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts
+from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts, WriterCount
 from coverage_audit.counts.tracker import Piece, Tracker
 from coverage_audit.model.rows import Repeats, RowSet
 
@@ -59,6 +59,10 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
     for epoch in filled:
         if epoch.complete:
             repeated = repeated | epoch.repeated.rows
+    writers = tuple(
+        WriterCount(s.writer.attempt, s.writer.rank, s.writer.process, lane.steps, lane.batches, lane.visits)
+        for lane, s in zip(accountant.lanes, source.streams, strict=True)
+    )
     return SplitCounts(
         split=source.info.name,
         run=source.run,
@@ -69,8 +73,8 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
         epochs=filled,
         passes=tuple(passes),
         holes=tuple(accountant.holes),
-        steps=accountant.steps,
-        visits=accountant.visits,
+        steps=sum(w.steps for w in writers),
+        visits=sum(w.visits for w in writers),
         yields=tally.yields,
         run_visits=accountant.run_visits,
         rows_repeated=repeated,
@@ -81,6 +85,7 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
         unidentified_batches=tally.unidentified_batches,
         outside=tally.outside,
         outside_rows=tuple(tally.outside_rows),
+        writers=writers,
         exhausted=any(s.exhausted for s in source.streams),
         evaluation=any(s.evaluation for s in source.streams),
         fingerprints=source.fingerprints,

@@ -1,4 +1,4 @@
-"""What was in each step, and who took how many: frames made by reading the log once more."""
+"""What was in each step: a frame made by reading the log once more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ STEP_COLUMNS = (
     "split", "attempt", "rank", "process", "worker", "fit", "epoch", "batch", "step", "stage", "found", "rows",
     "first_shard", "first_row",
 )  # fmt: skip
-RANK_COLUMNS = ("split", "attempt", "rank", "process", "steps", "batches", "visits")
 
 
 def steps_frame(pieces: Iterable[Visits], shards: dict[str, Shards | None]) -> pd.DataFrame:
@@ -31,20 +30,6 @@ def steps_frame(pieces: Iterable[Visits], shards: dict[str, Shards | None]) -> p
     firsts = {name: "first" for name in STEP_COLUMNS if name not in (*keys, "rows")}
     grouped = whole.groupby(keys, sort=False, observed=True, as_index=False).agg({**firsts, "rows": "sum"})
     return grouped[list(STEP_COLUMNS)]
-
-
-def ranks_frame(steps: pd.DataFrame) -> pd.DataFrame:
-    """Per split and writer: steps consumed, batches yielded, rows visited by the consumed ones."""
-    if steps.empty:
-        return pd.DataFrame(columns=list(RANK_COLUMNS))
-    keys = ["split", "attempt", "rank", "process"]
-    told = steps.groupby("split", observed=True)["step"].transform("max") >= 0
-    consumed = (steps["step"] >= 0) | ~told
-    made = steps.assign(steps=consumed.astype(np.int64), visits=np.where(consumed, steps["rows"], 0))
-    out = made.groupby(keys, sort=False, observed=True, as_index=False).agg(
-        steps=("steps", "sum"), batches=("batch", "nunique"), visits=("visits", "sum")
-    )
-    return out[list(RANK_COLUMNS)]
 
 
 def _steps(visits: Visits, shards: dict[str, Shards | None]) -> pd.DataFrame:

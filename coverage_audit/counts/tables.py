@@ -117,6 +117,18 @@ class Hole:
 
 
 @dataclass(frozen=True, slots=True)
+class WriterCount:
+    """What one writer recorded of a split: steps consumed, batches yielded, visits of the consumed ones."""
+
+    attempt: int
+    rank: int
+    process: int
+    steps: int
+    batches: int
+    visits: int
+
+
+@dataclass(frozen=True, slots=True)
 class SplitCounts:
     """Everything counted for one split.
 
@@ -147,6 +159,7 @@ class SplitCounts:
     unidentified_batches: int
     outside: int
     outside_rows: tuple[tuple[int, int], ...] = ()
+    writers: tuple[WriterCount, ...] = ()
     exhausted: bool = False
     evaluation: bool = False
     fingerprints: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from typing import Any
 from coverage_audit._version import __version__
 from coverage_audit.model.finding import Finding
 from coverage_audit.model.run import RunInfo
-from coverage_audit.result import AuditResult, EpochCount, PassCount, SplitResult, shard_lines
+from coverage_audit.result import AuditResult, EpochCount, PassCount, SplitResult, WriterCount, shard_lines
 
 FORMAT = 1
 
@@ -40,12 +40,12 @@ def document(result: AuditResult) -> dict[str, Any]:
             "log": run.log, "run_id": run.run_id, "attempts": run.attempts, "writers": len(run.writers),
             "ranks": run.ranks,
         },
-        "splits": [_split(result, split) for split in result.splits],
+        "splits": [_split(split) for split in result.splits],
         "findings": [_finding(f) for f in result.findings],
     }  # fmt: skip
 
 
-def _split(result: AuditResult, split: SplitResult) -> dict[str, Any]:
+def _split(split: SplitResult) -> dict[str, Any]:
     counts, totals = split.counts, split.totals
     shards = counts.shards
     return {
@@ -71,7 +71,7 @@ def _split(result: AuditResult, split: SplitResult) -> dict[str, Any]:
             }
             for _, name, rows, visits, seen, never, low, high in shard_lines(counts)
         ],
-        "ranks": _ranks(result, split),
+        "ranks": [_rank(w) for w in split.counts.writers],
         "attempts": _attempts(counts.run, split.name),
     }  # fmt: skip
 
@@ -94,16 +94,11 @@ def _pass(p: PassCount) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _ranks(result: AuditResult, split: SplitResult) -> list[dict[str, int]]:
-    """One entry per attempt, rank and process; none for a plan, which has no log behind it."""
-    if result.ranks_of is None:
-        return []
-    names = ("attempt", "rank", "process", "steps", "batches", "visits")
-    frame = result.ranks[result.ranks["split"] == split.name]
-    return [
-        {name: int(value) for name, value in zip(names, line, strict=True)}
-        for line in frame[list(names)].itertuples(index=False)
-    ]
+def _rank(w: WriterCount) -> dict[str, int]:
+    return {
+        "attempt": w.attempt, "rank": w.rank, "process": w.process, "steps": w.steps, "batches": w.batches,
+        "visits": w.visits,
+    }  # fmt: skip
 
 
 def _attempts(run: RunInfo, split: str) -> list[dict[str, Any]]:

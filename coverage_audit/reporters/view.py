@@ -82,7 +82,7 @@ def _split(result: AuditResult, split: SplitResult, verbose: bool) -> SplitView:
         facts=view_sentences.facts(result, split),
         epochs=view_tables.epochs(split, verbose),
         notes=view_sentences.notes(result, split, verbose),
-        details=tuple(view_tables.details(result, split, verbose)),
+        details=tuple(view_tables.details(split, verbose)),
         findings=tuple(view_findings.word(f, split, verbose) for f in spoken[:limit]),
         hidden=f"{several(left, 'more finding')}: --verbose shows all" if left else "",
         conclusion=conclusion,

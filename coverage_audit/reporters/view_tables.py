@@ -9,7 +9,7 @@ from typing import TypeVar
 from coverage_audit.model.contract import Contract
 from coverage_audit.model.words import several
 from coverage_audit.reporters.wording import UNKNOWN, number, printable
-from coverage_audit.result import AuditResult, EpochCount, PassCount, SplitCounts, SplitResult, shard_lines
+from coverage_audit.result import EpochCount, PassCount, SplitCounts, SplitResult, shard_lines
 
 HEAD, TAIL, FAILING, SHORT = 5, 5, 10, 24
 SHARDS_SHOWN = 12
@@ -79,15 +79,15 @@ def epochs(split: SplitResult, verbose: bool = False) -> Table:
     return Table("", tuple(columns), tuple(lines))
 
 
-def details(result: AuditResult, split: SplitResult, verbose: bool) -> Iterator[Table]:
+def details(split: SplitResult, verbose: bool) -> Iterator[Table]:
     """The further tables: passes where the contract is per pass, shards where rows were never seen; all if verbose."""
     counts = split.counts
     if counts.passes and (verbose or counts.info.contract.per == "pass"):
         yield _passes(counts, verbose)
     if counts.shards is not None and (verbose or split.totals.rows_never_seen > 0):
         yield _shards(counts, verbose)
-    if verbose and result.ranks_of is not None:
-        yield _ranks(result, split)
+    if verbose and split.counts.writers:
+        yield _ranks(split)
 
 
 def _passes(counts: SplitCounts, verbose: bool) -> Table:
@@ -144,10 +144,9 @@ def _shards(counts: SplitCounts, verbose: bool) -> Table:
     return Table(title, tuple(columns), tuple(lines))
 
 
-def _ranks(result: AuditResult, split: SplitResult) -> Table:
+def _ranks(split: SplitResult) -> Table:
     names = ("attempt", "rank", "process", "steps", "batches", "visits")
-    frame = result.ranks[result.ranks["split"] == split.name]
-    lines = [Line(tuple(number(int(v)) for v in row)) for row in frame[list(names)].itertuples(index=False)]
+    lines = [Line(tuple(number(getattr(w, n)) for n in names)) for w in split.counts.writers]
     return Table("ranks", tuple(Column(n) for n in names), tuple(lines))
 
 

@@ -8,8 +8,8 @@ The trainer takes what it gets: a loader that runs out in mid-epoch ends the epo
 learning-rate schedule counts steps that never happened, and every later epoch starts somewhere else.
 
 ## How to fix it
-If the loader ran out or raised an error, make it cycle, or set steps_per_epoch to what one pass takes. If training was stopped on purpose
-(`stop_training`), the last epoch is not one to compare.
+If the loader ran out or raised an error, mend it, make it cycle, or set steps_per_epoch to what one pass takes. If
+training was stopped on purpose (`stop_training`), the last epoch is not one to compare.
 
 ## When it is fine
 When the data itself grows or shrinks between epochs.

@@ -7,14 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import jsonschema
-import pandas as pd
 import pytest
 import story
 
 from coverage_audit import __version__
 from coverage_audit.model.finding import Severity
 from coverage_audit.reporters import json_file
-from coverage_audit.result import AuditResult, Verdict
+from coverage_audit.result import AuditResult, Verdict, WriterCount
 
 CHECK = jsonschema.Draft202012Validator(json_file.schema())
 
@@ -53,11 +52,8 @@ def test_one_epoch_whole() -> None:
         "CA601", "short-epoch", Severity.ERROR, "50 steps, one pass needs 51", epochs=(0,), cause="c", fix="f", rows=58,
         ranges=(("x_3.npy", 192, 250),), explains=("CA101",), explained=58,
     )  # fmt: skip
-    ranks = pd.DataFrame(
-        [("train", 0, 0, 1, 50, 50, 3132), ("validation", 0, 0, 1, 9, 9, 9)],
-        columns=["split", "attempt", "rank", "process", "steps", "batches", "visits"],
-    )
-    result = AuditResult(story.run_info(), (split,), (found,), ranks_of=lambda: ranks)
+    counts = replace(split.counts, writers=(WriterCount(0, 0, 1, 50, 50, 3132),))
+    result = AuditResult(story.run_info(), (replace(split, counts=counts),), (found,))
     # THEN
     document = json.loads(json_file.render(result))
     CHECK.validate(document)
