@@ -131,7 +131,7 @@ class Accountant:
                 self._finish_epoch()
             if lane.hole is not None:
                 self._finish_hole(lane, tail=False)
-        if status is not Status.REPLAY and (lane.pass_ is None or lane.pass_.number != piece.pass_):
+        if status.yielded and (lane.pass_ is None or lane.pass_.number != piece.pass_):
             self._finish_span(lane)
             self._finish_pass(lane)
             lane.pass_ = self._open_pass(lane, piece)
@@ -139,12 +139,12 @@ class Accountant:
             self.consumed = lane.tracker.recency.copy()
         if status is not Status.HOLE and self.open is None:
             self.open = self._open_epoch(lane, piece)
-        before = NONE if status is Status.REPLAY else lane.tracker.commit(piece)
+        before = lane.tracker.commit(piece) if status.yielded else NONE
         if status is Status.HOLE:
             self._add_hole(lane, piece)
         else:
             self._add_consumed(lane, piece, before)
-        if status is not Status.REPLAY:
+        if status.yielded:
             lane.batches += piece.batches
             _add_batches(lane.pass_, piece, self.source.info.batch_size)
 
@@ -177,7 +177,7 @@ class Accountant:
 
     def _add_consumed(self, lane: Lane, piece: Piece, before: Ints) -> None:
         assert self.open is not None
-        epoch, ids, replay = self.open, piece.ids, piece.block.status is Status.REPLAY
+        epoch, ids, status = self.open, piece.ids, piece.block.status
         # The stream's own sequence; with one stream, that of the consumed visits as soon as the two part.
         own, at = before, lane.tracker.recency.index - len(ids)
         if self.consumed is not None:
@@ -194,9 +194,10 @@ class Accountant:
         if piece.first:
             epoch.unidentified += piece.block.unidentified
             epoch.outside += piece.block.outside
-        if replay:
+        if status is Status.REPLAY:
             epoch.replayed.append(ids)
             epoch.replayed_batches += piece.batches
+        if not status.yielded:
             return
         assert lane.pass_ is not None
         if lane.span is None:

@@ -20,11 +20,20 @@ MAX_VISITS = 1 << 18  # one block's ids: 2 MB, so that the working set stays in 
 
 
 class Status(enum.IntEnum):
-    """NORMAL: yielded and consumed. HOLE: yielded, never consumed. REPLAY: consumed again, not yielded again."""
+    """NORMAL: yielded and consumed. HOLE: yielded, never consumed. REPLAY: consumed again, not yielded again.
+
+    UNKNOWN: a step was taken and nobody can say with which batch.
+    """
 
     NORMAL = 0
     HOLE = 1
     REPLAY = 2
+    UNKNOWN = 3
+
+    @property
+    def yielded(self) -> bool:
+        """Whether the loader made a batch here."""
+        return self in (Status.NORMAL, Status.HOLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +120,16 @@ def _blocks(
         found = (visits.found & ~VERIFIED) != Found.UNKNOWN
         known = found & (visits.row >= 0) & (visits.row + visits.count <= source.shards.n_ids)
     replay, hole = _status(visits, starts, number, stream, highest)
-    status = np.where(hole, Status.HOLE, np.where(replay, Status.REPLAY, Status.NORMAL)).astype(np.int8)
+    unknown = number < 0
+    status = np.select(
+        [unknown, hole, replay], [int(Status.UNKNOWN), int(Status.HOLE), int(Status.REPLAY)], int(Status.NORMAL)
+    )
     epoch = _epochs(visits, starts, number, source)
     # A hole has no epoch; it stands between its neighbours and must not cut their epoch in two.
     epoch = _carry(epoch, hole)
     fit = _carry(visits.fit[starts].astype(np.int64), hole)
     pass_ = visits.pass_[starts].astype(np.int64)
-    _tally(visits, starts, size, ~replay, tally)
+    _tally(visits, starts, size, ~replay & ~unknown, tally)
     one_shard = _single_shard(visits, starts, known)
 
     change = np.ones(len(starts), np.bool_)
@@ -136,7 +148,8 @@ def _blocks(
         ids, of_record, outside = _expand(visits, records, inside, source, expected, tally)
         counts = np.add.reduceat(of_record, starts[low:high] - records.start)
         offset = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-        unknown = (visits.found[records] & ~VERIFIED) == Found.UNKNOWN
+        # A step whose batch nobody knows held at least one row.
+        nameless = (visits.found[records] & ~VERIFIED) == Found.UNKNOWN
         yield Block(
             epoch=int(epoch[low]),
             fit=int(fit[low]),
@@ -147,7 +160,7 @@ def _blocks(
             one_shard=one_shard[low:high],
             offset=offset,
             ids=ids,
-            unidentified=int(rows[records][unknown].sum()),
+            unidentified=int(rows[records][nameless].sum()) + int(nameless.sum() if unknown[low] else 0),
             outside=outside,
         )
 

@@ -79,7 +79,7 @@ class Tracker:
                 yield from self._told(block)
                 continue
             self._pending.append(_Pending(block))
-            if block.status is not Status.REPLAY:
+            if block.status.yielded:
                 self._waiting += len(block.ids)
                 self._largest = max(self._largest, int(block.size.max()))
             if self._waiting >= max(2 * self._window, MIN_BUFFER):
@@ -105,7 +105,7 @@ class Tracker:
     def _decide(self, *, ended: bool) -> Iterator[Piece]:
         if not self._pending:
             return
-        parts = [p.block.ids[p.visits :] for p in self._pending if p.block.status is not Status.REPLAY]
+        parts = [p.block.ids[p.visits :] for p in self._pending if p.block.status.yielded]
         ids = np.concatenate(parts) if parts else np.empty(0, np.int64)
         self._pass = max(self._pass, 0)
         base = self.recency.index
@@ -123,7 +123,7 @@ class Tracker:
         """Offsets among the waiting visits where batches begin."""
         out, at = [np.empty(0, np.int64)], 0
         for item in self._pending:
-            if item.block.status is not Status.REPLAY:
+            if item.block.status.yielded:
                 starts = item.block.offset[item.batches : -1]
                 out.append(starts - item.visits + at)
                 at += len(item.block.ids) - item.visits
@@ -170,7 +170,7 @@ class Tracker:
         at = 0
         queue, self._pending = self._pending, []
         for index, item in enumerate(queue):
-            left = 0 if item.block.status is Status.REPLAY else len(item.block.ids) - item.visits
+            left = 0 if not item.block.status.yielded else len(item.block.ids) - item.visits
             stop = min(at + left, decided)
             whole = at + left <= decided
             for low, high in _between(cuts, at, stop):
@@ -187,7 +187,7 @@ class Tracker:
                 break
         # A boundary right where the decided part ends opens with whatever comes next.
         self._due = bool(cuts) and cuts[-1] == decided < len(before)
-        self._waiting = sum(len(p.block.ids) - p.visits for p in self._pending if p.block.status is not Status.REPLAY)
+        self._waiting = sum(len(p.block.ids) - p.visits for p in self._pending if p.block.status.yielded)
 
     def _piece(self, item: _Pending, before: Ints | None, *, visited: bool, last: bool, cut: bool) -> Piece:
         block = item.block

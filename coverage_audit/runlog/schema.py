@@ -36,7 +36,7 @@ VISITS: tuple[Column, ...] = (
     Column("fit", "int32", "ordinal of the fit() call of this split; -1 while unknown"),
     Column("epoch", "int32", "ordinal over all fits (validation: of the evaluation); -1 while unknown"),
     Column("pass", "int32", "traversal of the data, where the loader told it; -1: counts infer it"),
-    Column("batch", "int64", "ordinal of the yield in this split and process; replays repeat it"),
+    Column("batch", "int64", "ordinal of the yield in this split and process; replays repeat it; -1: unknown"),
     Column("step", "int64", "ordinal of the consumption; -1: never consumed, or nobody says"),
     # How far it got and how it is known.
     Column("stage", "int8", "furthest reached: 0 yielded, 1 delivered, 2 trained"),

@@ -160,6 +160,16 @@ def test_replays_are_consumed_twice_and_yielded_once() -> None:
     assert counts.run_visits[:9].tolist() == [3] * 8 + [1]
 
 
+def test_a_step_with_a_batch_nobody_knows_is_a_step() -> None:
+    """GIVEN a consumption that no yield can be told for (batch -1): no replay, no yield, a step of unknown rows."""
+    steps = [Step([0, 1], epoch=0), Step(None, epoch=0, batch=-1), Step([2, 3], epoch=0, batch=1)]
+    counts = Run(shards_of(4), steps).count()
+    (epoch,) = counts.epochs
+    assert (epoch.steps, epoch.visits, epoch.replayed_batches) == (3, 4, 0)
+    assert (counts.yields, counts.unidentified_batches, counts.batch_sizes) == (2, 1, {2: 2})
+    assert [p.batches for p in counts.passes] == [2]
+
+
 def test_holes_are_no_visits() -> None:
     """GIVEN two fits, a batch lost between them."""
     batches = carried_pass(list(range(40)), 4)
