@@ -64,6 +64,7 @@ class Contract:
         return self.kind in ("with-replacement", "at-least-once")
 
     def to_json(self) -> dict[str, Any]:
+        """Kind and unit, as reports show them."""
         return {"kind": self.kind, "per": self.per}
 
 
