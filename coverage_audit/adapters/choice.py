@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coverage_audit.adapters.plain import require_iterable, wrap_plain
 from coverage_audit.errors import UsageError
 from coverage_audit.model.contract import Contract
 from coverage_audit.recorder.recorder import Recorder
-from coverage_audit.sources.dataset import Dataset
+
+if TYPE_CHECKING:
+    from coverage_audit.sources.dataset import Dataset
 
 Adapter = Callable[[Any, Recorder], Any]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,30 +63,33 @@ class Views:
 
     def identify(self, batch: Any) -> tuple[Any, Answer]:
         """The batch as it is, and the rows its views agree on."""
-        shown: list[tuple[_Place, _Rows, Array]] = []
+        said: tuple[_Place, _Rows] | None = None  # by the first view of a declared shard
+        others: list[tuple[_Place, _Rows]] = []
         loose = False
-        for leaf in leaves(batch):
-            if not isinstance(leaf, np.ndarray) or leaf.base is None:
+        for leaf in _arrays(batch):
+            if leaf.base is None:
                 continue
             place = self._place(leaf)
             if place is None:
                 continue
             rows = rows_shown(leaf, place.row0, place.row_bytes, place.rows)
-            if rows is not None:
-                shown.append((place, rows, leaf))
-            elif place.shard >= 0:
-                loose = True
-        said = next((at for at, (place, _, _) in enumerate(shown) if place.shard >= 0), None)
+            if rows is None:
+                loose = loose or place.shard >= 0
+                continue
+            declared = place.shard >= 0 or place.partner_of >= 0
+            if place.private and declared and leaf.tobytes() != _in_file(leaf, place).tobytes():
+                return batch, Unknown(rows.length, _WRITTEN, f"the first such file is {place.path}")
+            if said is None and place.shard >= 0:
+                said = place, rows
+            else:
+                others.append((place, rows))
         if said is None:
             return batch, Unknown(count_rows(batch), _NO_ROWS if loose else _NO_VIEW)
-        place, rows, _ = shown[said]
-        for other, theirs, leaf in shown:
-            if other.private and leaf.tobytes() != _in_file(leaf, other).tobytes():
-                return batch, Unknown(rows.length, _WRITTEN, f"the first such file is {other.path}")
-            fault = self._disagreement(place, rows, other, theirs)
+        for other in others:
+            fault = self._disagreement(*said, *other)
             if fault is not None:
-                return batch, Unknown(rows.length, "x and y disagree", fault)
-        return batch, _answer(place.shard, rows)
+                return batch, Unknown(said[1].length, "x and y disagree", fault)
+        return batch, _answer(said[0].shard, said[1])
 
     def _disagreement(self, place: _Place, rows: _Rows, other: _Place, theirs: _Rows) -> str | None:
         """What two views of one batch say differently about its rows, where both have a say."""
@@ -176,6 +179,13 @@ def rows_shown(view: Array, row0: int, row_bytes: int, rows: int) -> _Rows | Non
     if min(first, last) < 0 or max(first, last) >= rows:
         return None
     return _Rows(first, step, count)
+
+
+def _arrays(batch: Any) -> Iterable[Array]:
+    """The arrays of a batch; a flat tuple, as most are, without a detour."""
+    if type(batch) is tuple and all(isinstance(part, np.ndarray) for part in batch):
+        return batch
+    return (leaf for leaf in leaves(batch) if isinstance(leaf, np.ndarray))
 
 
 def _answer(shard: int, rows: _Rows) -> Answer:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from coverage_audit.errors import UsageError
 from coverage_audit.model.run import SplitInfo
 from coverage_audit.model.shards import Shards
 
@@ -52,6 +53,27 @@ class Split:
     streams: list[Segment] = field(default_factory=list)
     """The segments that replay the batches of the last peek, in order."""
     _peek_of: dict[int, int] = field(default_factory=dict)
+
+    def join(self, info: SplitInfo) -> None:
+        """Another loader or recorder of this split: what it declares newly counts from here on.
+
+        Raises :class:`UsageError` (other-dataset) if it is of other data.
+        """
+        old = self.info
+        if (old.fingerprint, old.selected) != (info.fingerprint, info.selected):
+            raise UsageError(
+                f"split {info.name!r} is already recorded against another dataset in this process: give the same "
+                "dataset, or another split=",
+                slug="other-dataset",
+            )
+        self.info = replace(
+            old,
+            contract=info.contract if info.contract.explicit else old.contract,
+            batch_size=old.batch_size if info.batch_size is None else info.batch_size,
+            steps_per_epoch=old.steps_per_epoch if info.steps_per_epoch is None else info.steps_per_epoch,
+            epochs=old.epochs if info.epochs is None else info.epochs,
+        )
+        self.closed = False
 
     def open(
         self, opened_at: int, *, told_pass: bool, pass_: int, owner: int | None = None, is_peek: bool = False

@@ -85,8 +85,7 @@ class Writer:
                 split = Split(len(self.splits), info, shards)
                 self.splits.append(split)
             else:
-                split.info = _joined(split.info, info)
-                split.closed = False
+                split.join(info)
             self._declare()
             return split
 
@@ -266,22 +265,6 @@ def warn(message: str) -> None:
         warnings.warn(message, RecordingWarning, stacklevel=2)
     except RecordingWarning:
         sys.stderr.write(f"coverage-audit: {message}\n")
-
-
-def _joined(old: SplitInfo, new: SplitInfo) -> SplitInfo:
-    if (old.fingerprint, old.selected) != (new.fingerprint, new.selected):
-        raise UsageError(
-            f"split {new.name!r} is already recorded against another dataset in this process: give the same dataset, "
-            "or another split=",
-            slug="other-dataset",
-        )
-    return replace(
-        old,
-        contract=new.contract if new.contract.explicit else old.contract,
-        batch_size=old.batch_size if new.batch_size is None else new.batch_size,
-        steps_per_epoch=old.steps_per_epoch if new.steps_per_epoch is None else new.steps_per_epoch,
-        epochs=old.epochs if new.epochs is None else new.epochs,
-    )
 
 
 def _close_all() -> None:

@@ -39,6 +39,7 @@ class Truth:
     def __init__(self) -> None:
         self.trained: list[list[int]] = []
         self.evaluated: list[list[int]] = []
+        self.over = False
         self.yielded: dict[str, list[list[int]]] = {"train": [], "validation": []}
 
 
@@ -76,6 +77,8 @@ def batches(truth: Truth, n: int | None = None, split: str = "train", *, pause: 
             fail_at: int | None = None) -> Iterator[Any]:  # fmt: skip
     """``n`` batches (None: for ever) of B fresh rows each: (x, y, ids)."""
     for k in itertools.count() if n is None else range(n):
+        if truth.over:
+            return
         if k == fail_at:
             raise RuntimeError("the disk is on fire")
         if pause is not None:
@@ -111,6 +114,8 @@ class Bench:
         return model(self.truth, **options)
 
     def save(self) -> None:
+        self.truth.over = True  # prefetch threads may still pull, and what they do then must be in both records
+        time.sleep(0.2 if TF else 0)
         state = sorted(p.name for p in self.log.with_name(self.log.name + ".state").iterdir())
         facts = {"trained": self.truth.trained, "evaluated": self.truth.evaluated, "state": state}
         self.log.with_suffix(".json").write_text(json.dumps(facts | {"yielded": self.truth.yielded}))
