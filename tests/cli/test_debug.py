@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from coverage_audit._version import __version__
 from coverage_audit.cli.main import main
-from coverage_audit.runlog.folder import hold_log
+from coverage_audit.runlog.hold import hold_log
 
 
 @pytest.fixture(autouse=True)
