@@ -24,6 +24,7 @@ import pytest
 
 import coverage_audit as ca
 from coverage_audit.errors import RecordingWarning
+from coverage_audit.runlog.reader import read_log
 
 B = 4
 TF = keras.backend.backend() == "tensorflow"
@@ -110,14 +111,34 @@ class Bench:
         data = ca.Dataset.of(5_000, name="held out")
         return ca.wrap(batches(self.truth, n, "validation"), data, self.log, ids=2, split="validation")
 
+    def slices(self, sizes: tuple[int, ...]) -> Any:
+        """Slices of memory-mapped shards in random order, for ever; row r of shard s holds 1000 s + r."""
+        folder = self.log.with_suffix(".data")
+        folder.mkdir()
+        for s, n in enumerate(sizes):
+            np.save(folder / f"x_{s}.npy", np.repeat(1000 * s + np.arange(n)[:, None], 3, 1).astype("float32"))
+            np.save(folder / f"y_{s}.npy", np.zeros((n, 1), "float32"))
+
+        def cycle() -> Iterator[Any]:
+            random = np.random.default_rng(0)
+            while not self.truth.over:
+                for s in random.permutation(len(sizes)):
+                    x, y = (np.load(folder / f"{name}_{s}.npy", mmap_mode="r") for name in "xy")
+                    for i in range(0, len(x), B):
+                        self.truth.yielded["train"].append([int(row) for row in x[i : i + B, 0]])
+                        yield x[i : i + B], y[i : i + B]
+
+        data = ca.Dataset.open(str(folder / "x_*.npy"), aligned=str(folder / "y_*.npy"))
+        return ca.wrap(cycle(), data, self.log, batch_size=B)
+
     def model(self, **options: Any) -> Net:
         return model(self.truth, **options)
 
     def save(self) -> None:
+        (end,) = read_log(self.log).run.writers
         self.truth.over = True  # prefetch threads may still pull, and what they do then must be in both records
         time.sleep(0.2 if TF else 0)
-        state = sorted(p.name for p in self.log.with_name(self.log.name + ".state").iterdir())
-        facts = {"trained": self.truth.trained, "evaluated": self.truth.evaluated, "state": state}
+        facts = {"trained": self.truth.trained, "evaluated": self.truth.evaluated, "state": end.state}
         self.log.with_suffix(".json").write_text(json.dumps(facts | {"yielded": self.truth.yielded}))
 
 
@@ -127,6 +148,10 @@ def fit(net: Net, gen: Any, **options: Any) -> None:
 
 def infinite(b: Bench) -> None:
     fit(b.model(), b.train(), steps_per_epoch=7, epochs=3)
+
+
+def slices(b: Bench) -> None:
+    fit(b.model(), b.slices((10, 7, 13)), steps_per_epoch=8, epochs=3)
 
 
 def unbuilt(b: Bench) -> None:
@@ -276,8 +301,8 @@ def without_callback(b: Bench) -> None:
 
 ONLY_TF = (steps_per_execution, steps_per_execution_finite, validation_executions)
 SCENARIOS = (
-    infinite, unbuilt, bursty, finite_without_steps, finite_with_steps, finite_exact, one_batch, one_step_epochs,
-    two_fits, eager, validation_infinite, validation_finite, validation_now_and_then, both_callbacks,
+    infinite, slices, unbuilt, bursty, finite_without_steps, finite_with_steps, finite_exact, one_batch,
+    one_step_epochs, two_fits, eager, validation_infinite, validation_finite, validation_now_and_then, both_callbacks,
     validation_elsewhere, two_fits_validated, stopped, failing, failing_then_fit, evaluated_alone, fit_then_evaluate,
     predicted_between, looked_at_first, handed_on_as_iterator, without_callback, *(ONLY_TF if TF else ()),
 )  # fmt: skip
