@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverage_audit.counts.blocks import Status
+from coverage_audit.counts.recency import Indices
 from coverage_audit.counts.source import SplitSource
 from coverage_audit.counts.tables import EpochCount, Hole, PassCount, Position, Span
 from coverage_audit.counts.tracker import Piece, Tracker
@@ -175,7 +176,7 @@ class Accountant:
         label = piece.block.epoch if piece.block.epoch >= 0 else max(piece.pass_, 0)
         return OpenEpoch(label, piece.block.fit, self._index(lane), at)
 
-    def _add_consumed(self, lane: Lane, piece: Piece, before: Ints) -> None:
+    def _add_consumed(self, lane: Lane, piece: Piece, before: Indices) -> None:
         assert self.open is not None
         epoch, ids, status = self.open, piece.ids, piece.block.status
         # The stream's own sequence; with one stream, that of the consumed visits as soon as the two part.

@@ -14,9 +14,12 @@ import numpy.typing as npt
 from coverage_audit.counts.source import SplitSource, Stream
 from coverage_audit.model.event import VERIFIED, Found
 from coverage_audit.model.rows import Ints, Mask
+from coverage_audit.model.shards import Shards
 from coverage_audit.runlog.visits import Visits
 
-MAX_VISITS = 1 << 18  # one block's ids: 2 MB, so that the working set stays in the caches' reach
+MAX_VISITS = 1 << 16  # one block's ids: 512 kB, so that temporaries are used again before they leave the cache
+
+_ZERO: Ints = np.zeros(1, np.int64)
 
 
 class Status(enum.IntEnum):
@@ -71,11 +74,23 @@ class Tally:
     yields: int = 0
 
 
+@dataclass(slots=True)
+class _Past:
+    """What a piece of the log has to know of those before it.
+
+    ``highest``: batch number; ``epoch``, ``fit``: of the last batch that is no hole, None before there is one.
+    """
+
+    highest: int = -1
+    epoch: int | None = None
+    fit: int | None = None
+
+
 def read_blocks(source: SplitSource, stream: Stream, tally: Tally) -> Iterator[Block]:
     """All blocks of one stream. Batches that straddle two pieces of the log are put together first."""
     shards = source.shards
     expected = None if shards is None or shards.selected is None else shards.selected.mask(shards.n_ids)
-    highest = -1
+    past = _Past()
     held: Visits | None = None
     for piece in stream.visits():
         if source.info.name not in piece.splits:
@@ -84,72 +99,81 @@ def read_blocks(source: SplitSource, stream: Stream, tally: Tally) -> Iterator[B
         visits = piece if mine.all() else piece.take(mine)
         if not len(visits):
             continue
+        starts = np.flatnonzero(_starts(visits))
         if held is not None:
-            visits = Visits.concat([held, visits])
-        cut = _last_batch(visits)
-        held = visits.take(slice(cut, None))
-        for block in _blocks(visits.take(slice(0, cut)), source, stream, expected, highest, tally):
-            highest = max(highest, int(block.number.max()))
-            yield block
+            if held.batch[0] == visits.batch[0] and held.step[0] == visits.step[0]:
+                held = Visits.concat([held, visits.take(slice(0, int(starts[1]) if len(starts) > 1 else len(visits)))])
+                starts = starts[1:]
+            if not len(starts):
+                continue
+            yield from _blocks(held, np.zeros(1, np.int64), source, stream, expected, past, tally)
+        first, last = int(starts[0]), int(starts[-1])
+        held = visits.take(slice(last, None))
+        if first < last:
+            whole = visits.take(slice(first, last))
+            yield from _blocks(whole, starts[:-1] - first, source, stream, expected, past, tally)
     if held is not None:
-        yield from _blocks(held, source, stream, expected, highest, tally)
+        yield from _blocks(held, np.zeros(1, np.int64), source, stream, expected, past, tally)
 
 
 def _starts(visits: Visits) -> Mask:
     """Which records begin a batch: another batch number, or the same one consumed again."""
     first = np.ones(len(visits), np.bool_)
-    first[1:] = (visits.batch[1:] != visits.batch[:-1]) | (visits.step[1:] != visits.step[:-1])
+    np.not_equal(visits.batch[1:], visits.batch[:-1], out=first[1:])
+    first[1:] |= visits.step[1:] != visits.step[:-1]
     return first
 
 
-def _last_batch(visits: Visits) -> int:
-    return int(np.flatnonzero(_starts(visits))[-1])
-
-
 def _blocks(
-    visits: Visits, source: SplitSource, stream: Stream, expected: Mask | None, highest: int, tally: Tally
+    visits: Visits,
+    starts: Ints,
+    source: SplitSource,
+    stream: Stream,
+    expected: Mask | None,
+    past: _Past,
+    tally: Tally,
 ) -> Iterator[Block]:
-    if not len(visits):
-        return
-    starts = np.flatnonzero(_starts(visits))
+    """Blocks of whole batches, which begin at ``starts``."""
     number = visits.batch[starts]
-    rows = visits.count.astype(np.int64)
-    size = np.add.reduceat(rows, starts)
+    ends = np.append(starts, len(visits))
+    single = bool((visits.count == 1).all())  # as in every shuffled run: a record is a visit
+    size = np.diff(ends) if single else np.add.reduceat(visits.count, starts, dtype=np.int64)
+    how = visits.found & ~VERIFIED
     known = visits.shard >= 0
     if source.raw_ids and source.shards is not None:
-        found = (visits.found & ~VERIFIED) != Found.UNKNOWN
-        known = found & (visits.row >= 0) & (visits.row + visits.count <= source.shards.n_ids)
-    replay, hole = _status(visits, starts, number, stream, highest)
+        known = (how != Found.UNKNOWN) & (visits.row >= 0) & (visits.row + visits.count <= source.shards.n_ids)
+    replay, hole = _status(visits, starts, number, stream, past.highest)
     unknown = number < 0
     status = np.select(
         [unknown, hole, replay], [int(Status.UNKNOWN), int(Status.HOLE), int(Status.REPLAY)], int(Status.NORMAL)
     )
-    epoch = _epochs(visits, starts, number, source)
     # A hole has no epoch; it stands between its neighbours and must not cut their epoch in two.
-    epoch = _carry(epoch, hole)
-    fit = _carry(visits.fit[starts].astype(np.int64), hole)
+    epoch = _carry(_epochs(visits, starts, number, source), hole, past.epoch)
+    fit = _carry(visits.fit[starts].astype(np.int64), hole, past.fit)
     pass_ = visits.pass_[starts].astype(np.int64)
-    _tally(visits, starts, size, ~replay & ~unknown, tally)
+    _tally(visits, how, starts, size, ~replay & ~unknown, tally)
     one_shard = _single_shard(visits, starts, known)
 
+    total = np.cumsum(size) // MAX_VISITS
     change = np.ones(len(starts), np.bool_)
     change[1:] = (
         (epoch[1:] != epoch[:-1])
         | (fit[1:] != fit[:-1])
         | (pass_[1:] != pass_[:-1])
         | (status[1:] != status[:-1])
-        | (np.cumsum(size)[1:] // MAX_VISITS != np.cumsum(size)[:-1] // MAX_VISITS)
+        | (total[1:] != total[:-1])
     )
-    bounds = np.append(np.flatnonzero(change), len(starts))
-    ends = np.append(starts, len(visits))
+    bounds = np.append(np.flatnonzero(change), len(starts)).tolist()
+    past.highest = max(past.highest, int(number.max()))
+    if not hole.all():
+        past.epoch, past.fit = int(epoch[-1]), int(fit[-1])
     for low, high in itertools.pairwise(bounds):
         records = slice(int(ends[low]), int(ends[high]))
-        inside = known[records]
-        ids, of_record, outside = _expand(visits, records, inside, source, expected, tally)
-        counts = np.add.reduceat(of_record, starts[low:high] - records.start)
-        offset = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        ids, of_record, outside = _expand(visits, records, single, known[records], source, expected, tally)
+        counts = size[low:high] if of_record is None else np.add.reduceat(of_record, starts[low:high] - records.start)
         # A step whose batch nobody knows held at least one row.
-        nameless = (visits.found[records] & ~VERIFIED) == Found.UNKNOWN
+        nameless = how[records] == Found.UNKNOWN
+        rows = int(visits.count[records][nameless].sum(dtype=np.int64)) if nameless.any() else 0
         yield Block(
             epoch=int(epoch[low]),
             fit=int(fit[low]),
@@ -158,9 +182,9 @@ def _blocks(
             number=number[low:high],
             size=size[low:high],
             one_shard=one_shard[low:high],
-            offset=offset,
+            offset=np.concatenate((_ZERO, np.cumsum(counts, dtype=np.int64))),
             ids=ids,
-            unidentified=int(rows[records][nameless].sum()) + int(nameless.sum() if unknown[low] else 0),
+            unidentified=rows + int(nameless.sum() if unknown[low] else 0),
             outside=outside,
         )
 
@@ -180,41 +204,57 @@ def _epochs(visits: Visits, starts: Ints, number: Ints, source: SplitSource) -> 
     return np.full(len(starts), -1, np.int64)
 
 
-def _carry(values: Ints, holes: Mask) -> Ints:
-    """Give holes their predecessor's value (the first known one's at the start)."""
-    if not holes.any() or holes.all():
+def _carry(values: Ints, holes: Mask, before: int | None) -> Ints:
+    """Give holes their predecessor's value; at the start that of the batch ``before``, else the first known one's."""
+    if not holes.any():
         return values
     real = np.flatnonzero(~holes)
-    at = np.maximum(np.searchsorted(real, np.arange(len(values)), side="right") - 1, 0)
-    return values[real[at]]
+    if not len(real):
+        return values if before is None else np.full(len(values), before, np.int64)
+    at = np.searchsorted(real, np.arange(len(values)), side="right") - 1
+    carried = values[real[np.maximum(at, 0)]]
+    return carried if before is None else np.where(at < 0, before, carried)
 
 
-def _tally(visits: Visits, starts: Ints, size: Ints, yielded: Mask, tally: Tally) -> None:
+def _tally(visits: Visits, how: npt.NDArray[np.int8], starts: Ints, size: Ints, yielded: Mask, tally: Tally) -> None:
     values, times = np.unique(size[yielded], return_counts=True)
     tally.sizes.update({int(v): int(n) for v, n in zip(values, times, strict=True)})
     tally.yields += int(yielded.sum())
-    how = visits.found & ~VERIFIED
-    for code in np.unique(how):
-        rows = int(visits.count[how == code].sum(dtype=np.int64))
-        tally.found[Found(int(code)).name.lower().replace("_", " ")] += rows
-    unknown = how == Found.UNKNOWN
-    tally.unidentified += int(visits.count[unknown].sum(dtype=np.int64))
-    tally.unidentified_batches += int(unknown[starts].sum())
+    codes = [int(how[0])] if how.min() == how.max() else np.unique(how).tolist()
+    for code in codes:
+        rows = int(size.sum()) if len(codes) == 1 else int(visits.count[how == code].sum(dtype=np.int64))
+        tally.found[Found(code).name.lower().replace("_", " ")] += rows
+        if code == Found.UNKNOWN:
+            tally.unidentified += rows
+            tally.unidentified_batches += int((how[starts] == code).sum())
 
 
 def _single_shard(visits: Visits, starts: Ints, known: Mask) -> npt.NDArray[np.int32]:
     """The shard each batch lies in, -1 where it lies in several or in none that is known."""
     low = np.minimum.reduceat(visits.shard, starts)
     high = np.maximum.reduceat(visits.shard, starts)
-    return np.where((low == high) & np.minimum.reduceat(known, starts), low, -1).astype(np.int32)
+    one = low == high
+    if not known.all():
+        one &= np.minimum.reduceat(known, starts)
+    return np.where(one, low, -1).astype(np.int32)
 
 
 def _expand(
-    visits: Visits, records: slice, inside: Mask, source: SplitSource, expected: Mask | None, tally: Tally
-) -> tuple[Ints, Ints, int]:
-    """Records -> expected sample ids; also how many of them each record gives, and how many rows are outside."""
+    visits: Visits,
+    records: slice,
+    single: bool,
+    inside: Mask,
+    source: SplitSource,
+    expected: Mask | None,
+    tally: Tally,
+) -> tuple[Ints, Ints | None, int]:
+    """Records -> expected sample ids; also how many of them each record gives (None: 1), and how many rows are
+    outside."""
     shards = source.shards
-    shard, row, count = visits.shard[records], visits.row[records], visits.count[records].astype(np.int64)
+    shard, row = visits.shard[records], visits.row[records]
+    if shards is not None and single and expected is None and inside.all():
+        return _sample_ids(shard, row, source, shards), None, 0
+    count = visits.count[records].astype(np.int64)
     strange = ~inside & ((visits.found[records] & ~VERIFIED) != Found.UNKNOWN)
     outside = int(count[strange].sum())
     if outside:
@@ -224,7 +264,7 @@ def _expand(
         return np.empty(0, np.int64), np.zeros(len(row), np.int64), outside
     if not inside.all():
         count = np.where(inside, count, 0)
-    first = row if source.raw_ids else shards.offsets[np.maximum(shard, 0)] + row
+    first = _sample_ids(shard, row, source, shards)
     if (count == 1).all():
         ids = first
     else:
@@ -242,6 +282,11 @@ def _expand(
             ids = ids[wanted]
     tally.outside += outside
     return ids, count, outside
+
+
+def _sample_ids(shard: npt.NDArray[np.int32], row: Ints, source: SplitSource, shards: Shards) -> Ints:
+    """The first sample id of each record; nothing that means something where the record is outside."""
+    return row if source.raw_ids else shards.offsets.take(shard, mode="clip") + row
 
 
 def _remember(tally: Tally, shard: int, rows: Ints, counts: Ints, limit: int = 20) -> None:

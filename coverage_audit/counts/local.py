@@ -21,7 +21,7 @@ SHAPELESS = 0.1
 def count_split(source: SplitSource) -> SplitCounts:
     """Count one split: one read of its visits, epochs finished one after the other.
 
-    Memory: 8 bytes a row for the recency of visits (twice where consumption and yields part), 4 bytes a row for the
+    Memory: 4 bytes a row for the recency of visits (twice where consumption and yields part), 4 bytes a row for the
     run's totals, and the row sets of what was missed or repeated.
     """
     tally = Tally()

@@ -22,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from coverage_audit.model.rows import Ints
+from coverage_audit.counts.recency import Indices
 
 AGREEMENT = 0.9
 MAX_REPEATED_BEFORE = 0.1
@@ -37,7 +37,7 @@ def window_size(n_rows: int, batch_rows: int) -> int:
 
 
 def find_boundary(
-    before: Ints, base: int, start: int, n_unique: int, n_rows: int, window: int, ended: bool, allowance: int = 0
+    before: Indices, base: int, start: int, n_unique: int, n_rows: int, window: int, ended: bool, allowance: int = 0
 ) -> tuple[int, int]:
     """Look for the next pass boundary in a stretch of visits.
 

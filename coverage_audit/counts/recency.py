@@ -7,9 +7,16 @@ import numpy.typing as npt
 
 from coverage_audit.model.rows import Ints, Mask
 
+NARROW = np.iinfo(np.int32).max
+"""Visits up to which an index fits into 4 bytes."""
+
+Indices = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+
 
 class Recency:
-    """The index of each row's latest visit in one sequence of visits, -1 before the first. 8 bytes a row.
+    """The index of each row's latest visit in one sequence of visits, -1 before the first.
+
+    4 bytes a row, 8 from visit 2^31 on.
 
     A visit repeats a row inside a window that began at index ``s`` exactly if its previous visit is at ``s`` or later;
     a row is unvisited in that window exactly if its latest visit is before ``s``. So neither epochs nor passes need
@@ -19,7 +26,7 @@ class Recency:
     __slots__ = ("index", "latest")
 
     def __init__(self, n_ids: int) -> None:
-        self.latest: Ints = np.full(n_ids, -1, np.int64)
+        self.latest: Indices = np.full(n_ids, -1, np.int32)
         self.index = 0
 
     def copy(self) -> Recency:
@@ -28,13 +35,14 @@ class Recency:
         twin.index = self.index
         return twin
 
-    def visit(self, ids: Ints) -> Ints:
+    def visit(self, ids: Ints) -> Indices:
         """Visit ``ids`` (each in 0..n_ids-1) in order; returns the index of each one's previous visit, or -1."""
-        at = np.arange(self.index, self.index + len(ids), dtype=np.int64)
-        before = self.latest[ids]
-        self.latest[ids] = at
-        self.index += len(ids)
-        now = self.latest[ids]
+        at = self._next(len(ids))
+        latest = self.latest
+        # "clip" spares take() a buffer; an id that is out of range is found by the assignment.
+        before = latest.take(ids, mode="clip") if len(latest) else latest[ids]
+        latest[ids] = at
+        now = latest.take(ids, mode="clip") if len(latest) else at
         early = now != at
         if early.any():
             _repair(before, ids, at, now, early)
@@ -42,10 +50,10 @@ class Recency:
 
     def revisit(self, ids: Ints) -> None:
         """``visit`` for ids whose previous visits are known already."""
-        self.latest[ids] = np.arange(self.index, self.index + len(ids), dtype=np.int64)
-        self.index += len(ids)
+        at = self._next(len(ids))
+        self.latest[ids] = at
 
-    def undo(self, ids: Ints, before: Ints) -> None:
+    def undo(self, ids: Ints, before: Indices) -> None:
         """Take back the latest ``visit``s, given the very ids and what it returned for them."""
         # Of several visits to one row the first one's predecessor is what stood there: written last, it wins.
         self.latest[ids[::-1]] = before[::-1]
@@ -55,8 +63,18 @@ class Recency:
         """Per row: was it visited at index ``start`` or later?"""
         return self.latest >= start
 
+    def _next(self, n: int) -> Indices:
+        """The indices of the next ``n`` visits, which happen now."""
+        if self.index + n > NARROW and self.latest.dtype == np.int32:
+            self.latest = self.latest.astype(np.int64)
+        start, stop = self.index, self.index + n
+        self.index = stop
+        if self.latest.dtype == np.int32:
+            return np.arange(start, stop, dtype=np.int32)
+        return np.arange(start, stop, dtype=np.int64)
 
-def _repair(before: Ints, ids: Ints, at: Ints, now: Ints, early: Mask) -> None:
+
+def _repair(before: Indices, ids: Ints, at: Indices, now: Indices, early: Mask) -> None:
     """Rows visited twice in one call: chain their visits to each other.
 
     ``early`` marks visits that are not their row's last; ``now`` tells where that last one is.

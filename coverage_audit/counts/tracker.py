@@ -10,7 +10,7 @@ import numpy as np
 
 from coverage_audit.counts.blocks import Block, Status
 from coverage_audit.counts.passes import find_boundary, window_size
-from coverage_audit.counts.recency import Recency
+from coverage_audit.counts.recency import Indices, Recency
 from coverage_audit.model.rows import Ints
 
 MIN_BUFFER = 1 << 14
@@ -32,7 +32,7 @@ class Piece:
     ends: int
     ids: Ints
     pass_: int
-    before: Ints | None = None
+    before: Indices | None = None
     visited: bool = False
     tail: int = 0
 
@@ -86,7 +86,7 @@ class Tracker:
                 yield from self._decide(ended=False)
         yield from self._decide(ended=True)
 
-    def commit(self, piece: Piece) -> Ints:
+    def commit(self, piece: Piece) -> Indices:
         """Let the piece's visits happen; returns the index of each one's previous visit, or -1."""
         if piece.before is None:
             return self.recency.visit(piece.ids)
@@ -106,7 +106,7 @@ class Tracker:
         if not self._pending:
             return
         parts = [p.block.ids[p.visits :] for p in self._pending if p.block.status.yielded]
-        ids = np.concatenate(parts) if parts else np.empty(0, np.int64)
+        ids = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.int64), *parts])
         self._pass = max(self._pass, 0)
         base = self.recency.index
         before = self.recency.visit(ids)
@@ -129,7 +129,7 @@ class Tracker:
                 at += len(item.block.ids) - item.visits
         return np.concatenate(out)
 
-    def _cut(self, before: Ints, base: int, starts: Ints, *, ended: bool) -> tuple[list[int], int]:
+    def _cut(self, before: Indices, base: int, starts: Ints, *, ended: bool) -> tuple[list[int], int]:
         """Offsets where passes begin, and up to where that is final."""
         cuts: list[int] = []
         at, n = 0, len(before)
@@ -164,7 +164,7 @@ class Tracker:
                 break
         return cuts, at
 
-    def _hand_out(self, before: Ints, cuts: list[int], decided: int, *, visited: bool) -> Iterator[Piece]:
+    def _hand_out(self, before: Indices, cuts: list[int], decided: int, *, visited: bool) -> Iterator[Piece]:
         if self._due and len(before):
             cuts, self._due = [0, *cuts], False
         at = 0
@@ -189,7 +189,7 @@ class Tracker:
         self._due = bool(cuts) and cuts[-1] == decided < len(before)
         self._waiting = sum(len(p.block.ids) - p.visits for p in self._pending if p.block.status.yielded)
 
-    def _piece(self, item: _Pending, before: Ints | None, *, visited: bool, last: bool, cut: bool) -> Piece:
+    def _piece(self, item: _Pending, before: Indices | None, *, visited: bool, last: bool, cut: bool) -> Piece:
         block = item.block
         start = item.visits
         stop = len(block.ids) if before is None else start + len(before)

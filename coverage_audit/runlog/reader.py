@@ -24,13 +24,13 @@ from coverage_audit.runlog.footer import Footer, damaged, read_footer
 from coverage_audit.runlog.join import WriterJoin
 from coverage_audit.runlog.journal import is_live
 from coverage_audit.runlog.parts import has_all_parts, parts_of
-from coverage_audit.runlog.records import CHUNK
 from coverage_audit.runlog.schema import NUMPY_TYPES, VISITS
 from coverage_audit.runlog.summary import EpochMark, Segment, Summary
 from coverage_audit.runlog.visits import Visits
 from coverage_audit.runlog.writers import datasets_in, facts_of, journals_of, run_facts_of, stems_in, writer_of
 
 _OF_WRITER = ("attempt", "rank", "process")  # the same in all records: not worth reading
+_BATCH = 1 << 16  # records: small enough for whoever works on them to stay in the caches
 _COLUMNS = [c.name for c in VISITS if c.name not in _OF_WRITER]
 
 
@@ -71,7 +71,8 @@ class PartsRecord:
         for part in self._parts:
             try:
                 with pq.ParquetFile(part) as file:
-                    for batch in file.iter_batches(batch_size=CHUNK, columns=_COLUMNS):
+                    # Threads would spend more time on handing over than on decoding columns that are nearly constant.
+                    for batch in file.iter_batches(batch_size=_BATCH, columns=_COLUMNS, use_threads=False):
                         yield self._visits(batch)
             except (OSError, pa.ArrowException) as error:
                 raise damaged(part, error) from error
@@ -86,16 +87,31 @@ class PartsRecord:
                 arrays[column.name] = _indices(values, self.splits)
             else:
                 name = "pass_" if column.name == "pass" else column.name
-                arrays[name] = np.asarray(values.to_numpy(zero_copy_only=False), NUMPY_TYPES[column.type])
+                arrays[name] = _numbers(values, NUMPY_TYPES[column.type])
         return Visits(self.splits, self.writer.attempt, self.writer.rank, self.writer.process, **arrays)
+
+
+def _numbers(values: pa.Array, kind: type[np.generic]) -> npt.NDArray[Any]:
+    """A column as numpy sees it, without a copy where it can be: pyarrow's own to_numpy() would import pandas."""
+    stored = values.type.to_pandas_dtype()
+    if values.null_count or not np.issubdtype(stored, np.integer):
+        raise pa.ArrowInvalid(f"a column of {values.type} with {values.null_count} nulls")
+    if not len(values):
+        return np.empty(0, kind)
+    size = np.dtype(stored).itemsize
+    numbers = np.frombuffer(values.buffers()[1], stored, len(values), values.offset * size)
+    return numbers.astype(kind, copy=False)
 
 
 def _indices(values: pa.Array, splits: tuple[str, ...]) -> npt.NDArray[np.int32]:
     """A dictionary column as indices into ``splits``, whatever order its own dictionary has."""
     if not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode()
-    place = np.array([splits.index(name) for name in values.dictionary.to_pylist()], np.int32)
-    return place[values.indices.to_numpy(zero_copy_only=False)] if len(place) else np.zeros(0, np.int32)
+    names = values.dictionary.to_pylist()
+    indices: npt.NDArray[np.int32] = _numbers(values.indices, np.int32)
+    if tuple(names) == splits[: len(names)]:
+        return indices
+    return np.array([splits.index(name) for name in names], np.int32)[indices]
 
 
 @dataclass(frozen=True)
