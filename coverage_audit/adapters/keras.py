@@ -17,7 +17,7 @@ from coverage_audit.errors import UsageError
 from coverage_audit.model.event import MarkKind
 from coverage_audit.recorder.proxy import GeneratorProxy, LoaderProxy
 from coverage_audit.recorder.trainer import Trainer
-from coverage_audit.recorder.writer import Writer
+from coverage_audit.recorder.writer import Writer, warn
 
 _ADAPTER = "keras.src.trainers.data_adapters.generator_data_adapter"
 
@@ -57,7 +57,13 @@ def make_callback(proxy: LoaderProxy) -> Any:
 def _trainer(writer: Writer) -> Trainer:
     with writer.lock:
         if writer.trainer is None:
-            writer.trainer = Trainer(writer, peeks_known=peeks_are_known())
+            known = peeks_are_known()
+            if not known:
+                warn(
+                    "this version of Keras does not peek at generators where coverage-audit looks; which batches were "
+                    "trained is told from the order of events, and left unknown where that leaves two readings"
+                )
+            writer.trainer = Trainer(writer, peeks_known=known)
         trainer: Trainer = writer.trainer
         return trainer
 

@@ -134,3 +134,28 @@ def test_frameworks_that_are_loaded(tmp_path: Path) -> None:
         "True",
         "False",
     ], done.stderr
+
+
+UNKNOWN_KERAS = """
+import sys, warnings
+import keras
+import coverage_audit as ca
+from coverage_audit.adapters import keras as adapter
+
+adapter._ADAPTER = "keras.src.somewhere_else"
+gen = ca.wrap((k for k in range(2)), ca.Dataset.of(6), sys.argv[1], identify="off")
+with warnings.catch_warnings(record=True) as caught:
+    gen.callback()
+    gen.callback()
+print([str(w.message)[:70] for w in caught])
+"""
+
+
+def test_a_keras_that_peeks_elsewhere_is_said_once(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", textwrap.dedent(UNKNOWN_KERAS), str(tmp_path / "run.parquet")],
+        env={"PATH": "", "KERAS_BACKEND": "torch"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["['this version of Keras does not peek at generators where coverage-audit']"], (
+        done.stderr
+    )
