@@ -243,7 +243,9 @@ def test_a_fork_neither_writes_nor_keeps_the_lock(tmp_path: Path) -> None:
         journal.write_consumed(0, 1, 0)
         read, write = os.pipe()
         if os.fork() == 0:
-            os.read(read, 1)  # until the parent is gone
+            os.close(write)
+            while os.read(read, 1):  # until the parent is gone
+                pass
             try:
                 journal.write_consumed(0, 1, 0)
                 print(json.dumps("written"), flush=True)
