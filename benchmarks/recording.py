@@ -36,17 +36,18 @@ class Case:
 
 
 def shuffled(x: Any, _: Any, size: int) -> Iterator[Batch]:
-    order = np.random.default_rng(1).permutation(len(x))
-    while True:
-        for start in range(0, len(order) - size + 1, size):
-            yield x[:size], order[start : start + size]
+    return _in_order(np.random.default_rng(1).permutation(len(x)), x, size)
 
 
 def contiguous(x: Any, _: Any, size: int) -> Iterator[Batch]:
-    order = np.arange(len(x))
+    return _in_order(np.arange(len(x)), x, size)
+
+
+def _in_order(order: Any, x: Any, size: int) -> Iterator[Batch]:
+    batch = np.array(x[:size])  # gathering rows would cost the bare loop more than there is to measure
     while True:
         for start in range(0, len(order) - size + 1, size):
-            yield x[:size], order[start : start + size]
+            yield batch, order[start : start + size]
 
 
 def slices_of_x(x: Any, _: Any, size: int) -> Iterator[Batch]:

@@ -70,7 +70,7 @@ def rows_given(given: Any, batch: Any) -> Answer:
         ids = ids.astype(_INT64, copy=False) if ids.size else NO_IDS
     n = ids.shape[0]
     first = batch[0] if type(batch) is tuple and batch else batch
-    if not (type(first) is np.ndarray and first.ndim and first.shape[0] == n):
+    if not (isinstance(first, np.ndarray) and first.ndim and first.shape[0] == n):
         lengths = possible_lengths(batch)
         if lengths and n not in lengths:
             count = count_rows(batch)

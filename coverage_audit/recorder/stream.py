@@ -79,10 +79,13 @@ class Stream:
         writer = self.writer
         if writer is None or self.split.closed:
             return
-        with writer.guard(), writer.lock:
-            journal = writer.ready()
-            if journal is not None and writer.recording:
-                journal.write_consumed(self.split.index, steps, time.time_ns())
+        try:
+            with writer.lock:
+                journal = writer.journal or writer.ready()
+                if journal is not None and writer.recording:
+                    journal.write_consumed(self.split.index, steps, time.time_ns())
+        except Exception as error:  # noqa: BLE001 - as writer.guard(), which costs a microsecond too much here
+            writer.fail(error)
 
     def end(self, segment: Segment, how: str, error: str = "") -> None:
         """The iteration is over: "exhausted", "failed" or "closed". Told once per segment."""

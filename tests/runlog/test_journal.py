@@ -116,6 +116,27 @@ def test_a_run_is_never_claimed_where_there_is_none(tmp_path: Path) -> None:
     assert (first[-1][0], second[-1][0]) == ([3, 5, 4, 6], [3, 4, 5, 6])
 
 
+@pytest.mark.parametrize("n", [1, 2, 255, 256, 257, 1000, 65_536, 65_537])
+@pytest.mark.parametrize("first", [-5, 0, 2**63 - 70_000])
+def test_consecutive_ids_are_a_run_at_any_length(tmp_path: Path, n: int, first: int) -> None:
+    # GIVEN n consecutive ids, and the same with two in the middle swapped
+    run = np.arange(first, first + n)
+    swapped = run.copy()
+    swapped[[n // 2, n // 2 - 1]] = swapped[[n // 2 - 1, n // 2]]
+
+    # WHEN both are written
+    journal = Journal(tmp_path, STEM)
+    journal.write_ids(0, 0, 0, -1, -1, 1, 0, run)
+    size = journal.path.stat().st_size
+    journal.write_ids(0, 1, 0, -1, -1, 1, 0, swapped)
+    journal.close()
+
+    # THEN only what is a run is stored as one, THEN both come back
+    first_back, second_back = read(journal_path(tmp_path, STEM, 0))
+    assert size == HEADER_BYTES
+    assert (first_back[-1][0], second_back[-1][0]) == (run.tolist(), swapped.tolist())
+
+
 def test_a_journal_cut_anywhere_is_a_prefix(tmp_path: Path) -> None:
     # GIVEN a journal of each kind of event
     what: list[Event] = [
