@@ -55,10 +55,10 @@ class Footer:
             "marks": [[m.kind.value, m.split, m.time_ns, m.data] for m in self.marks],
         }
         if self.datasets:
-            facts["datasets"] = {key: shards.to_json() for key, shards in self.datasets.items()}
+            facts["datasets"] = {key: _by_column(shards.to_json()) for key, shards in self.datasets.items()}
         if self.summary is not None:
             facts["summary"] = self.summary.to_json()
-        return {_PREFIX + key: json.dumps(value, default=str) for key, value in facts.items()}
+        return {_PREFIX + key: json.dumps(value, default=str, separators=(",", ":")) for key, value in facts.items()}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[bytes, bytes]) -> Footer:
@@ -80,10 +80,23 @@ class Footer:
             splits=tuple(run["splits"]),
             writer=facts["writer"],
             marks=tuple(Mark(MarkKind(kind), split, time_ns, data) for kind, split, time_ns, data in facts["marks"]),
-            datasets={key: Shards.from_json(items) for key, items in facts.get("datasets", {}).items()},
+            datasets={key: Shards.from_json(_by_shard(columns)) for key, columns in facts.get("datasets", {}).items()},
             summary=Summary.from_json(facts["summary"]) if "summary" in facts else None,
             version=version,
         )
+
+
+def _by_column(shards: list[dict[str, Any]]) -> dict[str, Any]:
+    """What many shards say alike, said once: fact -> one value per shard, or None where no shard has it."""
+    names = tuple(shards[0]) if shards else ()
+    columns = {name: [shard[name] for shard in shards] for name in names}
+    return {name: None if all(v is None for v in values) else values for name, values in columns.items()}
+
+
+def _by_shard(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Inverse of :func:`_by_column`."""
+    n = len(columns["name"]) if columns else 0
+    return [{name: None if values is None else values[at] for name, values in columns.items()} for at in range(n)]
 
 
 def read_footer(part: Path) -> Footer:
