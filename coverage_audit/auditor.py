@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coverage_audit.claims import Settled, settle
 from coverage_audit.config import Config, Gates
-from coverage_audit.counts.load import sources_of
+from coverage_audit.counts.load import run_of, sources_of
 from coverage_audit.counts.local import count_split
 from coverage_audit.counts.tables import Counts, SplitCounts
 from coverage_audit.errors import LogError
@@ -32,29 +32,33 @@ THROUGH_MISSED_GATE = frozenset({"CA101", "CA102", "CA103", "CA104", "CA105", "C
 
 
 def audit(
-    log: str | Path, *, dataset: Dataset | None = None, gates: Gates | None = None, config: Config | None = None
+    log: str | Path | Sequence[str | Path],
+    *,
+    dataset: Dataset | None = None,
+    gates: Gates | None = None,
+    config: Config | None = None,
 ) -> AuditResult:
-    """Read a run log, finished or not, count it and judge it.
+    """Read a run log, finished or not, count it and judge it. Several logs are judged as one run.
 
     ``dataset``: the data to compare with the recorded one (CA907), or the denominator where none was recorded.
     ``gates``: what is let through; ``config``'s by default. Raises LogError where the log cannot be read.
     """
     config = config or Config()
-    read = read_log(log)
+    reads = [read_log(path) for path in ([log] if isinstance(log, str | Path) else log)]
     given = None if dataset is None else dataset.shards
-    sources = sources_of(read, given, describe_changes)
+    sources = sources_of(reads, given, describe_changes)
     if not sources:
         raise LogError(
             f"{log}: no split was declared in it: nothing was wrapped, or the process died before; record again",
             slug="no-splits",
         )
-    counts = Counts(read.run, tuple(count_split(source) for source in sources))
+    counts = Counts(run_of(reads), tuple(count_split(source) for source in sources))
     shards = {source.info.name: source.shards for source in sources}
 
     def steps() -> pd.DataFrame:
         from coverage_audit.counts.steps import steps_frame
 
-        return steps_frame((v for w in read.writers for v in read.visits(w)), shards)
+        return steps_frame((v for read in reads for w in read.writers for v in read.visits(w)), shards)
 
     result = judge(counts, gates or config.gates, config.rules)
     return replace(result, steps_of=steps)

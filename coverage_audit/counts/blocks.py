@@ -148,7 +148,7 @@ def _blocks(
         [unknown, hole, replay], [int(Status.UNKNOWN), int(Status.HOLE), int(Status.REPLAY)], int(Status.NORMAL)
     )
     # A hole has no epoch; it stands between its neighbours and must not cut their epoch in two.
-    epoch = _carry(_epochs(visits, starts, number, source), hole, past.epoch)
+    epoch = _carry(_epochs(visits, starts, number, source, stream), hole, past.epoch)
     fit = _carry(visits.fit[starts].astype(np.int64), hole, past.fit)
     pass_ = visits.pass_[starts].astype(np.int64)
     _tally(visits, how, starts, size, ~replay & ~unknown, tally)
@@ -196,11 +196,12 @@ def _status(visits: Visits, starts: Ints, number: Ints, stream: Stream, highest:
     return consumed & (number <= reached), hole
 
 
-def _epochs(visits: Visits, starts: Ints, number: Ints, source: SplitSource) -> Ints:
+def _epochs(visits: Visits, starts: Ints, number: Ints, source: SplitSource, stream: Stream) -> Ints:
     if source.trained:
-        return visits.epoch[starts].astype(np.int64)
+        told = visits.epoch[starts].astype(np.int64)
+        return np.where(told >= 0, told + stream.epoch_offset, told)
     if source.info.steps_per_epoch is not None:
-        return number // source.info.steps_per_epoch
+        return number // source.info.steps_per_epoch + stream.epoch_offset
     return np.full(len(starts), -1, np.int64)
 
 

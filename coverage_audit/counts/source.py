@@ -35,6 +35,8 @@ class Stream:
     exhausted: bool = False
     exhausted_from: frozenset[int] = frozenset()
     evaluation: bool = False
+    epoch_offset: int = 0
+    """Epochs of earlier attempts that this one does not say it goes on from."""
     errors: tuple[str, ...] = ()
     """What the loader raised."""
 
