@@ -155,7 +155,7 @@ class Accountant:
         for lane in self.lanes:
             if lane.hole is not None:
                 self._finish_hole(lane, tail=True)
-            self._finish_pass(lane)
+            self._finish_pass(lane, ended=True)
 
     def _index(self, lane: Lane) -> int:
         return (self.consumed or lane.tracker.recency).index
@@ -294,9 +294,13 @@ class Accountant:
         """Expected ids that are not ``seen``."""
         return RowSet.of_mask(~seen if self.expected is None else self.expected & ~seen)
 
-    def _finish_pass(self, lane: Lane) -> None:
+    def _finish_pass(self, lane: Lane, *, ended: bool = False) -> None:
         done, lane.pass_ = lane.pass_, None
         if done is None:
+            return
+        if ended and len(done.tail) and not done.batches and not any(p.mixed_batches for p in lane.passes):
+            # Nothing but the end of the last batch: it may be padding as well as the head of a pass that never came.
+            lane.passes[-1] = _with_padding(lane.passes[-1], done.visits)
             return
         surplus = np.concatenate(done.surplus) if done.surplus else NONE
         apart = self.consumed is not None and len(self.lanes) == 1
@@ -306,14 +310,15 @@ class Accountant:
             else lane.tracker.recency.seen_since(done.start)
         )
         repeated = len(surplus)
-        if len(done.tail) and lane.passes and np.isin(done.tail, surplus).mean() >= 0.9:
+        again = int(np.count_nonzero(np.isin(done.tail, surplus)))
+        if len(done.tail) and lane.passes and again >= 0.9 * len(done.tail):
             # The rows that filled up the batch came again in this pass: they padded the one before.
             done.padding = len(done.tail)
             done.tail = NONE
             before = lane.passes[-1]
             lane.passes[-1] = _with_padding(before, done.padding)
             done.visits -= done.padding
-            repeated -= done.padding
+            repeated -= again
         lane.closed.append(done)
         lane.passes.append(
             PassCount(

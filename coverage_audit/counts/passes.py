@@ -44,7 +44,7 @@ def find_boundary(
     ``before``: previous visit's index of each visit (:class:`~coverage_audit.counts.recency.Recency`); the stretch
     begins at index ``base``, the current pass at index ``start <= base`` with ``n_unique`` different rows so far.
     ``ended``: no visits follow the stretch. ``allowance``: repeats that say nothing: a pass that began in the middle of
-    a batch may owe that batch's rest to padding, which comes again.
+    a batch may owe that batch's rest to padding, which comes again; no edge is looked for inside it.
 
     Returns (offset, decided): the offset of the boundary in the stretch, or -1, and up to which offset that answer
     is final. Beyond ``decided`` more visits are needed.
@@ -64,6 +64,7 @@ def find_boundary(
     whole = (seen == window) | ended
     clean = visits_before - unique_before - allowance <= MAX_REPEATED_BEFORE * visits_before
     edge = clean & (agree >= AGREEMENT * seen) & (seen - agree <= MAX_REPEATED_BEFORE * unique_before) & (seen >= 2)
+    edge &= visits_before >= allowance
     complete = clean & (unique_before >= n_rows)
     hits = np.flatnonzero((edge & whole) | complete)
     undecided = np.flatnonzero(clean & ~whole & ~complete)
