@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 
 from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts
@@ -40,9 +41,10 @@ class Alignment:
             for span in epoch.spans:
                 if (span.rank, span.pass_) not in unknown:
                     parts.setdefault((span.rank, span.pass_), []).append(span.rows)
+        left_out = never_visited(counts)
         for count in counts.passes:
             if (count.rank, count.pass_) in parts and to_come(count):
-                parts[count.rank, count.pass_].append(count.missed)
+                parts[count.rank, count.pass_].append(count.missed - left_out)
         self._rows = {key: RowSet.union(rows) for key, rows in parts.items()}
 
     def of(self, epoch: EpochCount) -> Claim:
@@ -58,6 +60,32 @@ class Alignment:
         # What the epoch misses is in none of its own parts, so a pass's rows are those it visits outside the epoch.
         elsewhere = RowSet.union([self._rows[key] & epoch.missed for key in mine]) if epoch.missed else RowSet.empty()
         return Claim(epoch.epoch, elsewhere, across_passes(epoch, mine))
+
+
+def never_visited(counts: SplitCounts) -> RowSet:
+    """Rows that no pass of the run visits, although the loader came to the end of some: no later pass will, either."""
+    ended = [p.missed for p in counts.passes if ends_by_itself(p)]
+    return functools.reduce(lambda a, b: a & b, ended) & counts.never_seen if ended else RowSet.empty()
+
+
+def ends_by_itself(count: PassCount) -> bool:
+    """Whether the loader brought this pass to its end, so that what it left out it would not have visited."""
+    return count.ended_by == "loader" and count.complete and count.pass_from != "unknown"
+
+
+def full_pass(counts: SplitCounts) -> tuple[int, ...]:
+    """Steps one pass takes if it leaves no row out: ceil(N / (B W)), and where no batch spans two shards also the sum
+    of ceil(n / B) over the shards, by how the loader is mended. Empty where the batch size is unknown.
+    """
+    size, shards = counts.batch_size, counts.shards
+    if size is None or shards is None or not counts.expected:
+        return ()
+    ranks = max(counts.run.ranks, 1)
+    filled = -(-counts.expected.size // (size * ranks))
+    if ranks > 1 or any(p.batches_span_shards for p in counts.passes):
+        return (filled,)
+    per_shard = sum(-(-int(n) // size) for n in shards.expected_per_shard)
+    return tuple(sorted({filled, per_shard}))
 
 
 def to_come(count: PassCount) -> bool:

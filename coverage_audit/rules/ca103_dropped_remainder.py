@@ -2,7 +2,7 @@
 
 ## What it looks for
 Passes that the loader itself ended, made of full batches only, that leave exactly N mod B rows (or N mod W·B with W
-ranks) unvisited.
+ranks) unvisited. Where that is nothing: two or more passes that leave out exactly one full batch.
 
 ## Why it matters
 Up to B - 1 rows of every pass are not trained on. Shuffled, they differ each time and the loss is small; in a fixed
@@ -33,26 +33,34 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     if size is None or shards is None:
         return
     remainder = remainder_of(counts)
-    if not remainder:
-        return
-    dropping = [p for p in counts.passes if _drops(p, remainder)]
+    # N is a multiple of B, and a bound that is one too strict loses the last batch all the same.
+    full = not remainder
+    lost = remainder or size * max(counts.run.ranks, 1)
+    dropping = [p for p in counts.passes if _drops(p, lost)]
     ended = [p for p in counts.passes if p.ended_by == "loader"]
     if not dropping or len(dropping) < len(ended):
         return
-    claims = tuple(_claims(counts, dropping, remainder))
     fixed = len({p.missed for p in dropping}) == 1 and len(dropping) > 1
+    if full and (len(dropping) < 2 or (fixed and dropping[0].missed.stops[-1] != shards.n_ids)):
+        return
+    claims = tuple(_claims(counts, dropping, lost))
+    tolerated = counts.info.contract.kind == "drop-remainder" and not full
     yield Evidence(
-        message=f"each pass drops its last {several(remainder, 'row')}: "
-        f"{number(shards.rows)} mod {number(size)} = {remainder}",
-        cause="the loader yields full batches only"
+        message=f"each pass drops its last batch of {several(lost, 'row')}, a full one: "
+        f"{number(shards.rows)} is a multiple of {number(size)}"
+        if full
+        else f"each pass drops its last {several(lost, 'row')}: {number(shards.rows)} mod {number(size)} = {lost}",
+        cause=("the loader stops one batch too early" if full else "the loader yields full batches only")
         + (", in a fixed order: the same rows are dropped each time" if fixed else ""),
-        fix="keep the last partial batch, or declare contract='drop-remainder'",
+        fix="look at the bound of the loop over batches: range(0, n, B), not range(0, n - B, B)"
+        if full
+        else "keep the last partial batch, or declare contract='drop-remainder'",
         epochs=tuple(c.epoch for c in claims),
         rows=dropping[0].missed,
-        count=sum(c.missed.size for c in claims) or remainder,
+        count=sum(c.missed.size for c in claims) or lost,
         claims=claims,
-        severity=Severity.INFO if counts.info.contract.kind == "drop-remainder" else None,
-        numbers={"remainder": remainder, "batch_size": size},
+        severity=Severity.INFO if tolerated else None,
+        numbers={"remainder": lost, "batch_size": size},
     )
 
 

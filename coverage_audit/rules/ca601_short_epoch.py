@@ -42,11 +42,18 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     contract = counts.info.contract
     name = "validation_steps" if counts.evaluation else "steps_per_epoch"
     tolerated = contract.per != "epoch" or contract.tolerates_missed
-    cause, fix = explain_needed(counts, usual, needed)
+    if any(p.pass_from == "unknown" for p in counts.passes):
+        # What one pass takes cannot be seen; that so few steps cannot hold all rows is arithmetic.
+        said = f"{several(usual, 'step')} cannot visit all rows, which take at least {number(needed)}"
+        cause, fix = "", f"{name} = {number(needed)} at least, and go through the data once per pass"
+    else:
+        said = message(counts, usual, needed)
+        cause, more = explain_needed(counts, usual, needed)
+        fix = f"{name} = {number(needed)}{more}"
     yield Evidence(
-        message=message(counts, usual, needed),
+        message=said,
         cause=cause,
-        fix=f"{name} = {number(needed)}{fix}" if not tolerated else "",
+        fix="" if tolerated else fix,
         epochs=tuple(e.epoch for e in short),
         rows=short[0].missed,
         count=sum(c.missed.size for c in claims),

@@ -8,8 +8,8 @@ The surplus steps show rows a second time before the others had their turn, and 
 the epochs (CA603). "Epoch" in your logs is not one look at the data.
 
 ## How to fix it
-Set steps_per_epoch to the number the finding gives. If the loader's pass is shorter than you expect, look for rows it
-leaves out (CA103, CA104, CA105).
+Set steps_per_epoch to the number the finding gives. If the loader's pass is shorter because it leaves rows out (CA103,
+CA104, CA105, CA106), mend that first; where the steps are right for a pass over all rows, this is only a warning.
 
 ## When it is fine
 Several passes per epoch on purpose: declare `contract="at-least-once"`, or judge per pass or run.
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coverage_audit.counts.alignment import Alignment, usual_steps
+from coverage_audit.counts.alignment import Alignment, ends_by_itself, full_pass, usual_steps
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Evidence, Severity
 from coverage_audit.model.words import number, several
@@ -29,6 +29,9 @@ from coverage_audit.rules._rule import Example, Rule
 def check(counts: SplitCounts) -> Iterator[Evidence]:
     """Epochs of the usual length that are longer than a pass."""
     usual = usual_steps(counts)
+    # A pass nobody can tell has no length: rows that come twice need not be the next pass.
+    if any(p.pass_from == "unknown" for p in counts.passes):
+        return
     long = [e for e in counts.complete_epochs if e.steps == usual and e.needed is not None and e.steps > e.needed]
     if not long or usual is None:
         return
@@ -38,19 +41,30 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     claims = tuple(c for c in (alignment.of(e) for e in long) if c.missed or c.repeated)
     contract = counts.info.contract
     name = "validation_steps" if counts.evaluation else "steps_per_epoch"
-    leaves_out = any(p.complete and p.missed for p in counts.passes)
+    leaves_out = any(ends_by_itself(p) and p.missed for p in counts.passes) and contract.kind != "drop-remainder"
+    right = leaves_out and usual in full_pass(counts)
     tolerated = contract.per != "epoch" or contract.tolerates_repeats
     yield Evidence(
         message=f"{several(usual, 'step')}, one pass of this loader takes {number(needed)}",
-        cause=f"each epoch goes {several(usual - needed, 'batch')} into the next pass",
-        fix=f"{name} = {number(needed)}" + (" once the loader's pass leaves no rows out" if leaves_out else ""),
+        cause=f"each epoch goes {several(usual - needed, 'batch')} into the next pass"
+        + (", as the loader's pass leaves rows out" if leaves_out else ""),
+        fix=_fix(name, usual, needed, right=right, whole=full_pass(counts) if leaves_out else ()),
         epochs=tuple(e.epoch for e in long),
         rows=long[0].repeated.rows,
         count=sum(e.surplus for e in long),
         claims=claims,
-        severity=Severity.INFO if tolerated else None,
+        severity=Severity.INFO if tolerated else Severity.WARNING if right else None,
         numbers={"steps": usual, "needed": needed, "needed_from": long[-1].needed_from},
     )
+
+
+def _fix(name: str, usual: int, needed: int, *, right: bool, whole: tuple[int, ...]) -> str:
+    """``right``: the steps fit a pass that leaves nothing out. ``whole``: what such a pass may take."""
+    if right:
+        return f"mend what the loader leaves out: {name} = {number(usual)} is right for a pass over all rows"
+    if whole:
+        return f"mend what the loader leaves out, then {name} = {' or '.join(number(n) for n in whole)}"
+    return f"{name} = {number(needed)}"
 
 
 _PASS = ((0, 1), (2, 3), (4,))
