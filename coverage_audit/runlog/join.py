@@ -17,12 +17,15 @@ from coverage_audit.model.run import Writer
 from coverage_audit.model.shards import Shards
 from coverage_audit.runlog.consumer import DIRECT
 from coverage_audit.runlog.frames import Frame, Head
-from coverage_audit.runlog.journal_read import is_mark, mark_of, read_journal
+from coverage_audit.runlog.journal_read import mark_of, read_journal
 from coverage_audit.runlog.matching import SplitMatcher
 from coverage_audit.runlog.records import CHUNK, Entry, columns, n_records_at_most
 from coverage_audit.runlog.state import WriterState
 from coverage_audit.runlog.summary import Summary
 from coverage_audit.runlog.visits import Visits
+
+# Members of an enumeration take their time; these are asked once per event.
+_MARK, _CONSUMED = int(Frame.MARK), int(Frame.CONSUMED)
 
 
 @dataclass
@@ -61,17 +64,21 @@ class WriterJoin:
         return self._outlook.marks
 
     def visits(self) -> Iterator[Visits]:
-        """All visits, in chunks of about 2^18 records."""
+        """All visits, in chunks of about 2^16 records."""
         for _, chunk in self.visits_by_roll():
             yield chunk
 
     def visits_by_roll(self) -> Iterator[tuple[int, Visits]]:
         """Chunks with the position of the journal during which they were decided; empty journals have none."""
         entries: list[Entry] = []
+        seen = records = 0  # entries looked at, and how many records they can become
         for roll, is_last_of_roll in self._replay(entries):
-            if entries and (is_last_of_roll or sum(n_records_at_most(e.head) for e in entries) >= CHUNK):
+            records += sum(n_records_at_most(e.head) for e in entries[seen:])
+            seen = len(entries)
+            if entries and (is_last_of_roll or records >= CHUNK):
                 yield roll, columns(entries, self.writer, self.splits, self._shards)
                 entries.clear()
+                seen = records = 0
 
     def summary(self) -> Summary:
         """Epochs, segments, and how the record ends."""
@@ -107,11 +114,11 @@ class WriterJoin:
             journal.limit = end
             for head, payload in journal.records():
                 frame = head[1]
-                if frame == Frame.MARK:
+                if frame == _MARK:
                     mark = mark_of(head, payload)
                     state.marked(mark)
                     _tell(matchers, mark)
-                elif frame == Frame.CONSUMED:
+                elif frame == _CONSUMED:
                     by_index[head[3]].consumed(head[8])
                     state.consumed(self.splits[head[3]])
                 else:
@@ -152,11 +159,11 @@ def _look_ahead(journals: Sequence[Path]) -> _Outlook:
     for path in journals:
         journal, marks = read_journal(path), []
         for head, payload in journal.records():
-            if is_mark(head):
+            if head[1] == _MARK:
                 marks.append(mark_of(head, payload))
                 continue
             out.n_splits = max(out.n_splits, head[3] + 1)
-            if head[1] == Frame.CONSUMED:
+            if head[1] == _CONSUMED:
                 out.consumed.add(head[3])
         out.marks.append(marks)
         out.ends.append(journal.whole_bytes)

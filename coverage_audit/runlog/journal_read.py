@@ -141,10 +141,6 @@ def runs_of(payload: bytes | memoryview) -> Ints:
     return np.frombuffer(payload, np.int64).reshape(-1, 3)
 
 
-def is_mark(head: Head) -> bool:
-    return head[1] == Frame.MARK
-
-
 def mark_of(head: Head, payload: bytes | memoryview) -> Mark:
     return mark_from_bytes(bytes(payload[: head[10]]), head[9])
 

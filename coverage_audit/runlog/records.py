@@ -16,8 +16,11 @@ from coverage_audit.runlog.frames import MAGIC, Frame, Head
 from coverage_audit.runlog.journal_read import pairs_of, runs_of
 from coverage_audit.runlog.visits import I32, Visits
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 """Records after which a chunk is handed on."""
+
+# Members of an enumeration take their time; this is asked once per event.
+_BY_ROW, _RUNS = (int(Frame.IDS), int(Frame.PAIRS)), int(Frame.RUNS)
 
 Pieces = tuple[Ints, I32, Ints, I32]
 """(owner, shard, row, count): runs of rows, and which entry each belongs to."""
@@ -43,10 +46,9 @@ def unknown_step(split: int, fit: int, epoch: int, step: int, stage: int) -> Ent
 
 def n_records_at_most(head: Head) -> int:
     """How many records a yield can become, shard boundaries inside runs aside."""
-    frame, count, runs = head[1], head[7], head[10]
-    if frame in (Frame.IDS, Frame.PAIRS):
-        return max(count, 1)
-    return max(runs, 1) if frame == Frame.RUNS else 1
+    frame = head[1]
+    many = head[7] if frame in _BY_ROW else head[10] if frame == _RUNS else 1
+    return many if many > 1 else 1
 
 
 def columns(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coverage_audit.model.rows import RowSet
-from coverage_audit.model.shards import Shard, Shards
+from coverage_audit.model.shards import MANY, Shard, Shards
 
 sizes = st.lists(st.integers(0, 6), max_size=6)
 
@@ -56,6 +56,21 @@ class TestIds:
     def test_what_is_outside_keeps_its_raw_id(self) -> None:
         shard, row = shards_of([3, 0, 2]).locate([-1, 0, 4, 5, 99])
         assert (shard.tolist(), row.tolist()) == ([-1, 0, 2, -1, -1], [-1, 0, 1, 5, 99])
+
+    @settings(deadline=None)
+    @given(st.lists(st.sampled_from([0, 1, 2, 900, 40_000, 70_000, 300_000]), max_size=6), st.integers(0, 2**32))
+    def test_many_ids_are_located_as_each_alone(self, rows: list[int], seed: int) -> None:
+        """GIVEN so many ids that a table is used, inside and outside, THEN each is where it is when asked for alone."""
+        shards = shards_of(rows)
+        ids = np.random.default_rng(seed).integers(-2, shards.n_ids + 2, MANY)
+        near = np.concatenate([shards.offsets + d for d in (-1, 0, 1)])
+        ids[: len(near)] = near
+        for many in (ids, ids.clip(0, shards.n_ids - 1)):
+            shard, row = shards.locate(many)
+            some = [*range(len(near)), *range(len(near), MANY, 97)]
+            alone = [shards.locate(many[at : at + 1]) for at in some]
+            assert shard[some].tolist() == [int(s[0]) for s, _ in alone]
+            assert row[some].tolist() == [int(r[0]) for _, r in alone]
 
     def test_without_shards_every_id_is_outside(self) -> None:
         shard, row = shards_of([]).locate([0, 7])
