@@ -1,9 +1,9 @@
-"""Writes what the tool says about each run of sample_data/, and the picture of the README.
+"""Writes what the tool says about each run of sample_data/; with ``picture`` the picture of the README instead.
 
-    python reports/make.py [FOLDER] [samples|picture]
+    python reports/make.py [FOLDER] [picture]
 
 The samples are copied first: reporting a killed run finishes its log. The picture is the report on the run that the
-README tells of, so that run is made anew: it needs Keras with a backend.
+README tells of, so that run is made anew: it needs Keras with a backend, and how much that prefetches differs.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def environment() -> dict[str, str]:
 
 if __name__ == "__main__":
     place = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
-    what = sys.argv[2:] or ["samples", "picture"]
-    for name, write in (("samples", write_samples), ("picture", write_picture)):
-        if name in what:
-            write(place)
+    if sys.argv[2:] == ["picture"]:
+        write_picture(place)
+    else:
+        write_samples(place)

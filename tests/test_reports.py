@@ -22,7 +22,7 @@ FIGURES = ("train-visits", "train-epochs", "train-position")
 @pytest.fixture(scope="module")
 def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports")
-    subprocess.run([sys.executable, str(REPORTS / "make.py"), str(folder), "samples"], check=True, timeout=120)
+    subprocess.run([sys.executable, str(REPORTS / "make.py"), str(folder)], check=True, timeout=120)
     return folder
 
 
