@@ -45,7 +45,7 @@ def counting(log: str) -> Callable[[], Answer]:
     from coverage_audit.runlog.reader import read_log
 
     def run() -> Answer:
-        counts = [count_split(source) for source in sources_of(read_log(log), None, lambda *_: [])]
+        counts = [count_split(source) for source in sources_of([read_log(log)], None, lambda *_: [])]
         return [[epoch.unique, epoch.surplus] for epoch in counts[0].epochs]
 
     return run
