@@ -74,7 +74,7 @@ class Model(keras.Model):
         super().__init__()
         self.dense = keras.layers.Dense(1)
         # A list as an attribute would be tracked, and copied, by Keras.
-        self.write_down = lambda rows: truth.append(rows)
+        self.write_down = truth.append
 
     def call(self, x: Any) -> Any:
         return self.dense(x[:, 1:])
