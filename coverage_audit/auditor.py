@@ -92,7 +92,7 @@ def _judge_split(split: SplitCounts, rules: tuple[Rule, ...], gates: Gates) -> t
     settled = settle(split, [(rule, evidence) for rule in rules for evidence in rule.evidence(split)])
     gated = apply_gates(split, gates)
     fail_on, warn_on = codes_of(gates.fail_on), codes_of(gates.warn_on)
-    signed = [(_sign(split, item, _severity(item, gated, fail_on, warn_on)), item.rule.rank) for item in settled]
+    signed = [(_sign(split, item, _severity(item, gated, fail_on, warn_on)), item.rule) for item in settled]
     findings = [finding for finding, _ in sorted(signed, key=_order)]
     return (
         SplitResult(split, _verdict(findings, gated, gates), _totals(split, settled), gated.failed),
@@ -147,10 +147,11 @@ def _known(split: SplitCounts) -> RowSet:
     return RowSet.empty() if shards is None else RowSet.span(0, shards.n_ids)
 
 
-def _order(item: tuple[Finding, int]) -> tuple[int, bool, int, str]:
-    """Worst first; then causes before what they leave unexplained, the more specific cause first."""
-    finding, rank = item
-    return severity_rank(finding), not finding.explained, rank, finding.code
+def _order(item: tuple[Finding, Rule]) -> tuple[int, bool, bool, int, str]:
+    """Worst first; then what makes every other number suspect; then causes before what they leave unexplained, the more
+    specific cause first."""
+    finding, rule = item
+    return severity_rank(finding), rule.role != "evidence", not finding.explained, rule.rank, finding.code
 
 
 def _verdict(findings: list[Finding], gated: Gated, gates: Gates) -> Verdict:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from coverage_audit.counts.alignment import ends_by_itself
 from coverage_audit.counts.tables import EpochCount, SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.words import epochs_text, number, several
@@ -44,14 +45,30 @@ def _epochs(counts: SplitCounts) -> Iterator[Evidence]:
     judged = counts.info.contract.per == "epoch" and not counts.info.contract.tolerates_missed
     rows = number(counts.expected.size)
     what = f"{number(total)} of {rows} rows" if len(epochs) == 1 else several(total, "row-epoch")
+    cause, fix = _left_out(counts)
     yield Evidence(
         message=f"{_bound(short)}{what} missed in {where}",
+        cause=cause,
+        fix=fix,
         epochs=epochs,
         rows=short[0].missed,
         count=total,
         claims=tuple(Claim(e.epoch, missed=e.missed) for e in short),
         severity=None if judged else Severity.INFO,
         numbers={"missed": total},
+    )
+
+
+def _left_out(counts: SplitCounts) -> tuple[str, str]:
+    """(what the passes say, what to look at) where every pass the loader ended leaves other rows out."""
+    ended = [p for p in counts.passes if ends_by_itself(p)]
+    sizes = sorted({p.missed.size for p in ended})
+    if len(ended) < 2 or not sizes[0] or len({p.missed for p in ended}) == 1:
+        return "", ""
+    rows = several(sizes[0], "row") if len(sizes) == 1 else f"{number(sizes[0])} to {several(sizes[-1], 'row')}"
+    return (
+        f"each pass of the loader leaves {rows} out, not the same ones each time",
+        "look at what the loader skips, and how it ends a pass: a buffer never emptied, a batch never yielded",
     )
 
 

@@ -1,7 +1,8 @@
 """A whole shard was never visited.
 
 ## What it looks for
-Shards with expected rows of which not one was visited in the whole run.
+Shards with expected rows of which not one was visited in the whole run, or in a pass that the loader itself ended. If
+the visits are those of ids that begin anew with each shard, it says so instead.
 
 ## Why it matters
 A file that a pattern, a filter or an off-by-one left out is invisible in loss curves, and often it is the one that
@@ -21,39 +22,128 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from coverage_audit.counts.alignment import ends_by_itself
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.rows import RowSet
-from coverage_audit.model.words import listed, several
+from coverage_audit.model.shards import Shards
+from coverage_audit.model.words import listed, number, several
 from coverage_audit.rules._rule import Example, Rule
+
+LONG_ENOUGH = 0.1
+"""An epoch of enough steps that misses at most this share of the other rows passed the shard by."""
 
 
 def check(counts: SplitCounts) -> Iterator[Evidence]:
-    """Shards without a visit, once a complete epoch could have reached them."""
+    """Shards without a visit, once a complete epoch could have reached them; then shards whole passes go without."""
     shards = counts.shards
     if shards is None or len(shards) < 2 or not counts.visits or not counts.complete_epochs:
         return
     rows = counts.never_seen
     missed = shards.count_per_shard(rows)
     unopened = np.flatnonzero((missed == shards.expected_per_shard) & (shards.expected_per_shard > 0))
-    if not len(unopened):
+    of_shards = _ids(shards, unopened) & rows
+    if len(unopened) and _ids_restart(counts, shards):
+        yield _restarting(counts, shards, of_shards)
         return
-    of_shards = RowSet.of_ranges((int(shards.offsets[i]), int(shards.offsets[i + 1])) for i in unopened) & rows
-    # Only a loader that came to the end of its data passed the shard by; a short epoch may just not have reached it.
-    passed_by = any(p.ended_by == "loader" for p in counts.passes)
-    claims = tuple(Claim(e.epoch, missed=of_shards & e.missed) for e in counts.complete_epochs)
-    names = [shards[int(i)].name for i in unopened]
-    yield Evidence(
-        message=f"{listed(names)} never opened: {several(of_shards.size, 'row')}"
-        + ("" if len(names) == 1 else f" in {len(names)} shards"),
-        cause="the loader goes through its data without it" if passed_by else "",
+    if len(unopened):
+        yield _unopened(counts, [shards[int(i)].name for i in unopened], of_shards)
+    yield from _skipped(counts, shards, of_shards)
+
+
+def _ids(shards: Shards, which: np.ndarray[tuple[int], np.dtype[np.intp]]) -> RowSet:
+    return RowSet.of_ranges((int(shards.offsets[i]), int(shards.offsets[i + 1])) for i in which)
+
+
+def _unopened(counts: SplitCounts, names: list[str], rows: RowSet) -> Evidence:
+    # A loader that came to the end of its data, or had steps enough to, passed the shard by; a short epoch may just not
+    # have reached it.
+    ended = any(p.ended_by == "loader" for p in counts.passes)
+    n = counts.expected.size
+    enough = all(e.visits >= n and (e.missed - rows).size <= LONG_ENOUGH * n for e in counts.complete_epochs)
+    claims = tuple(Claim(e.epoch, missed=rows & e.missed) for e in counts.complete_epochs)
+    return Evidence(
+        message=f"{listed(names)} never opened: {several(rows.size, 'row')}"
+        + ("" if len(names) == 1 else f" in {number(len(names))} shards"),
+        cause=f"the loader goes through its data without {'it' if len(names) == 1 else 'them'}"
+        if ended
+        else "the epochs have steps enough for all rows"
+        if enough
+        else "",
         fix="compare the loader's list of files with the dataset's",
         epochs=tuple(c.epoch for c in claims),
-        rows=of_shards,
+        rows=rows,
         count=sum(c.missed.size for c in claims),
         claims=claims,
-        late=not passed_by,
+        late=not ended and not enough,
         numbers={"shards": names},
+    )
+
+
+def _ids_restart(counts: SplitCounts, shards: Shards) -> bool:
+    """Whether the visits are those of a loader that gives the row inside the shard for the id.
+
+    Then id ``i`` comes once per pass for every shard of more than ``i`` rows, and no id from the largest shard's length
+    on. Shards of one length leave no such trace.
+    """
+    lengths = np.array([s.rows for s in shards], np.int64)
+    largest = int(lengths.max())
+    if shards.selected is not None or not (lengths[lengths > 0] != largest).any():
+        return False
+    visits = counts.run_visits.astype(np.int64)
+    times = len(lengths) - np.searchsorted(np.sort(lengths), np.arange(largest), side="right")
+    passes = int(visits.sum()) / int(lengths.sum())
+    low, high = int(np.floor(passes)), int(np.ceil(passes))
+    head = visits[:largest]
+    return low > 0 and not visits[largest:].any() and bool(((head >= low * times) & (head <= high * times)).all())
+
+
+def _restarting(counts: SplitCounts, shards: Shards, rows: RowSet) -> Evidence:
+    largest = max(s.rows for s in shards)
+    claims = tuple(Claim(e.epoch, e.missed, e.repeated.rows) for e in counts.complete_epochs)
+    return Evidence(
+        message=f"no id above {number(largest - 1)} ever came, and the lower ones come once for every shard that long",
+        cause="the ids count the rows inside each shard, where they have to count over all shards",
+        fix="add the number of rows of the shards before it to each id, or give (shard, row) pairs",
+        epochs=tuple(c.epoch for c in claims),
+        rows=rows,
+        count=sum(c.missed.size for c in claims),
+        claims=claims,
+        severity=Severity.ERROR,
+        numbers={"largest_id": largest - 1},
+    )
+
+
+def _skipped(counts: SplitCounts, shards: Shards, unopened: RowSet) -> Iterator[Evidence]:
+    """Passes the loader told and ended, without shards that other passes hold."""
+    skipped: dict[tuple[int, int], RowSet] = {}
+    names: dict[str, None] = {}
+    for one in counts.passes:
+        if one.pass_from != "told" or not ends_by_itself(one) or not one.unique:
+            continue
+        without = shards.count_per_shard(one.missed - unopened)
+        which = np.flatnonzero((without == shards.expected_per_shard) & (without > 0))
+        if len(which):
+            skipped[one.rank, one.pass_] = _ids(shards, which)
+            names.update((shards[int(i)].name, None) for i in which)
+    claims = []
+    for epoch in counts.complete_epochs:
+        spans = [(s.rank, s.pass_) for s in epoch.spans]
+        # Ranks divide the shards between them: what one rank's pass skips another's holds.
+        mine = RowSet.union([skipped[key] for key in spans if key in skipped]) & epoch.missed
+        if mine:
+            claims.append(Claim(epoch.epoch, missed=mine))
+    if not claims:
+        return
+    yield Evidence(
+        message=f"{several(len(claims), 'epoch')} went without a whole shard: {listed(list(names))}",
+        cause="the loader ends its pass without opening it, and opens it in another",
+        fix="look at what changes the loader's list of files from pass to pass",
+        epochs=tuple(c.epoch for c in claims),
+        rows=claims[0].missed,
+        count=sum(c.missed.size for c in claims),
+        claims=tuple(claims),
+        numbers={"shards": list(names)},
     )
 
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coverage_audit.counts.tables import SplitCounts
+from coverage_audit.counts.tables import EpochCount, SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
-from coverage_audit.model.words import epochs_text, several
+from coverage_audit.model.words import epochs_text, listed, number, several
 from coverage_audit.rules._rule import Example, Rule
 
 
@@ -32,26 +32,48 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     total = sum(e.surplus for e in twice)
     most = max(int(e.repeated.extra.max()) for e in twice) + 1
     epochs = tuple(e.epoch for e in twice)
+    again = _whole_shards(counts, twice)
     yield Evidence(
         message=f"{several(total, 'surplus visit')} in {epochs_text(epochs, len(counts.complete_epochs))}, "
         f"up to {most} visits of one row in an epoch",
+        cause=f"every row of {listed(again)} comes {number(most)} times in an epoch" if again else "",
+        fix=f"look for {listed(again)} more than once in the loader's list of files" if again else "",
         epochs=epochs,
         rows=twice[0].repeated.rows,
         count=total,
         claims=tuple(Claim(e.epoch, repeated=e.repeated.rows) for e in twice),
-        severity=_severity(counts, max(e.surplus for e in twice)),
+        severity=Severity.INFO if counts.info.contract.tolerates_repeats or pads_only(counts) else None,
         numbers={"repeated": total, "most_visits": most},
     )
 
 
-def _severity(counts: SplitCounts, most_in_epoch: int) -> Severity | None:
-    contract = counts.info.contract
-    if contract.tolerates_repeats:
-        return Severity.INFO
-    if contract.kind == "padded" and counts.batch_size is not None:
-        # Whole batches are completed on every rank: up to W·B - 1 rows.
-        return Severity.INFO if most_in_epoch < counts.batch_size * max(counts.run.ranks, 1) else None
-    return None
+def pads_only(counts: SplitCounts) -> bool:
+    """Whether the contract says that batches are padded, and no epoch repeats more than fills one up on every rank."""
+    if counts.info.contract.kind != "padded" or counts.batch_size is None:
+        return False
+    return all(e.surplus < counts.batch_size * max(counts.run.ranks, 1) for e in counts.complete_epochs)
+
+
+def _whole_shards(counts: SplitCounts, epochs: list[EpochCount]) -> list[str]:
+    """Names of shards of which each row comes equally often in every one of these epochs, while other shards do not.
+
+    Empty where the second visits may belong to another pass.
+    """
+    shards, rows = counts.shards, epochs[0].repeated.rows
+    if shards is None or any(
+        e.repeated.rows != rows or bool((e.repeated.extra != e.repeated.extra[0]).any()) for e in epochs
+    ):
+        return []
+    if any(p.pass_from == "unknown" for p in counts.passes):
+        if len(epochs) < 2 or len(epochs) < len(counts.complete_epochs):
+            return []
+    elif any(sum(s.surplus for s in e.spans) < e.surplus for e in epochs):
+        return []
+    per_shard, whole = shards.count_per_shard(rows), shards.expected_per_shard
+    hit = [i for i in range(len(shards)) if per_shard[i]]
+    if any(per_shard[i] != whole[i] for i in hit) or len(hit) == sum(int(n) > 0 for n in whole):
+        return []
+    return [shards[i].name for i in hit]
 
 
 RULE = Rule(

@@ -26,8 +26,9 @@ import numpy as np
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.rows import RowSet
-from coverage_audit.model.words import several
+from coverage_audit.model.words import number, several
 from coverage_audit.rules._rule import Example, Rule
+from coverage_audit.rules.ca201_repeated_rows import pads_only
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,11 @@ def check(counts: SplitCounts, limits: Limits) -> Iterator[Evidence]:
         return
     rarest = RowSet.of_mask(counts.run_visits == fewest) & counts.expected
     contract = counts.info.contract
-    tolerated = contract.tolerates_repeats or contract.tolerates_missed
+    tolerated = contract.tolerates_repeats or contract.tolerates_missed or pads_only(counts)
     mean = float(visits.mean(dtype=np.float64))
     yield Evidence(
         message=f"rows were seen {fewest} to {most} times (mean {mean:.1f}); "
-        f"{several(rarest.size, 'row')} only {fewest} times",
+        f"{several(rarest.size, 'row')} {_times(fewest)}",
         fix="visit each row once per pass; see the findings that explain the misses and repeats",
         rows=rarest,
         count=rarest.size,
@@ -61,6 +62,10 @@ def check(counts: SplitCounts, limits: Limits) -> Iterator[Evidence]:
         severity=Severity.INFO if tolerated else None,
         numbers={"fewest": fewest, "most": most},
     )
+
+
+def _times(n: int) -> str:
+    return ("never", "only once")[n] if n < 2 else f"only {number(n)} times"
 
 
 RULE = Rule(

@@ -1,7 +1,8 @@
 """The boundary of the pass moves through the epochs.
 
 ## What it looks for
-Complete epochs that start at different batches of the pass.
+Complete epochs that start at different batches of the pass, or that begin the data anew before the pass they are in is
+over.
 
 ## Why it matters
 No epoch is one look at the data, and which rows it leaves out or repeats changes all the time. Over the run it evens
@@ -22,12 +23,44 @@ from collections.abc import Iterator
 from coverage_audit.counts.alignment import Alignment
 from coverage_audit.counts.tables import EpochCount, SplitCounts
 from coverage_audit.model.finding import Evidence, Severity
-from coverage_audit.model.words import listed, several
+from coverage_audit.model.words import epochs_text, listed, number, several
 from coverage_audit.rules._rule import Example, Rule
 
 
 def check(counts: SplitCounts) -> Iterator[Evidence]:
-    """Epochs whose start lies at different batches of the pass."""
+    """Epochs whose start lies at different batches of the pass, and epochs that begin a pass anew before its end."""
+    yield from _restarted(counts)
+    yield from _drifting(counts)
+
+
+def _restarted(counts: SplitCounts) -> Iterator[Evidence]:
+    cut = {
+        (p.rank, p.pass_) for p in counts.passes if p.pass_from == "told" and p.ended_by == "trainer" and not p.complete
+    }
+    found = []
+    for epoch in counts.complete_epochs:
+        left = [a for a, b in itertools.pairwise(epoch.spans) if a.rank == b.rank and (a.rank, a.pass_) in cut]
+        if left and (epoch.missed or epoch.surplus):
+            found.append((epoch, sum(s.batches for s in left)))
+    if not found:
+        return
+    alignment = Alignment(counts)
+    epochs = [e for e, _ in found]
+    yield Evidence(
+        message=f"{epochs_text([e.epoch for e in epochs], len(counts.complete_epochs))} "
+        f"{'begins' if len(epochs) == 1 else 'begin'} the data anew after {number(found[0][1])} of "
+        f"{several(epochs[0].steps, 'step')}",
+        cause="a new iter() of the loader was taken before the pass was over",
+        fix="iterate the loader once per epoch",
+        epochs=tuple(e.epoch for e in epochs),
+        count=0,
+        claims=tuple(c for c in (alignment.of(e) for e in epochs) if c.missed or c.repeated),
+        severity=Severity.INFO if counts.info.contract.per != "epoch" else None,
+        numbers={"batches": [n for _, n in found][:100]},
+    )
+
+
+def _drifting(counts: SplitCounts) -> Iterator[Evidence]:
     epochs = [e for e in counts.complete_epochs if e.starts_at is not None and e.steps]
     starts = [e.starts_at.batch for e in epochs if e.starts_at is not None]
     if len(set(starts)) < 2:

@@ -1,7 +1,9 @@
 """Epochs have different numbers of steps: one was cut short, or is empty.
 
 ## What it looks for
-Complete epochs with fewer or more steps than the others (or than the declared steps_per_epoch, for a shorter one).
+Complete epochs with fewer or more steps than the others (or than the declared steps_per_epoch, for a shorter one),
+unless they visit every row once. Where only yields are known: a generator that ended inside an epoch, or before the
+declared number of epochs.
 
 ## Why it matters
 The trainer takes what it gets: a loader that runs out in mid-epoch ends the epoch with a warning at most, a
@@ -19,16 +21,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coverage_audit.counts.alignment import Alignment, fits_pass, usual_steps
-from coverage_audit.counts.tables import SplitCounts
+from coverage_audit.counts.alignment import Alignment, ends_by_itself, fits_pass, usual_steps
+from coverage_audit.counts.tables import EpochCount, SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
-from coverage_audit.model.words import epochs_text, listed, several
+from coverage_audit.model.words import epochs_text, listed, number, several
 from coverage_audit.rules._rule import Example, Rule
 
 
 def check(counts: SplitCounts) -> Iterator[Evidence]:
     """Complete epochs whose steps differ from the usual, and an epoch that an error of the loader cut off."""
     yield from _odd(counts)
+    yield from _ran_out(counts)
     cut = [e for e in counts.epochs if not e.complete]
     if counts.loader_errors and cut:
         error = counts.loader_errors[-1]
@@ -51,7 +54,7 @@ def _odd(counts: SplitCounts) -> Iterator[Evidence]:
         return
     if declared is not None and declared > usual and len({e.steps for e in epochs}) == 1 and counts.exhausted:
         usual = declared
-    odd = [e for e in epochs if e.steps != usual]
+    odd = [e for e in epochs if e.steps != usual and not _as_it_should(counts, e, usual)]
     if not odd:
         return
     alignment = Alignment(counts)
@@ -60,23 +63,83 @@ def _odd(counts: SplitCounts) -> Iterator[Evidence]:
     if fits_pass(counts):
         first = odd[0].epoch
         claims += [alignment.of(e) for e in epochs if e.epoch > first and e not in odd]
-    counted = [str(e.steps) for e in epochs]
-    short = [e for e in odd if e.steps < usual]
-    what = "cut short" if short else "longer than the others"
-    ran_out = bool(short) and counts.exhausted
+    cause, fix = _why(counts, odd, usual)
     yield Evidence(
-        message=f"{epochs_text([e.epoch for e in odd], len(epochs))} {what}: "
-        f"{listed([f'{e.steps}' for e in odd])} of {several(usual, 'step')}",
-        cause=f"the loader ended after {several(counts.yields, 'batch')}" if ran_out else "",
-        fix="make the loader cycle for ever, or set steps_per_epoch to what one pass takes"
-        if ran_out
-        else "end epochs where a pass ends; an epoch stopped on purpose cannot be compared",
+        message=_message(odd, len(epochs), usual),
+        cause=cause,
+        fix=fix,
         epochs=tuple(e.epoch for e in odd),
         rows=odd[0].missed,
         count=sum(c.missed.size for c in claims),
         claims=tuple(c for c in claims if c.missed or c.repeated),
         severity=Severity.INFO if counts.info.contract.per != "epoch" else None,
-        numbers={"steps": counted[:100], "usual": usual},
+        numbers={"steps": [str(e.steps) for e in epochs][:100], "usual": usual},
+    )
+
+
+def _as_it_should(counts: SplitCounts, epoch: EpochCount, usual: int) -> bool:
+    """Whether the epoch is one whole pass of a loader whose passes differ in length (batches made by length, say)."""
+    if counts.expected and not epoch.missed and not epoch.surplus:
+        return True
+    return epoch.steps > usual and _is_pass(counts, epoch)
+
+
+def _is_pass(counts: SplitCounts, epoch: EpochCount) -> bool:
+    """Whether the epoch is what the loader itself says is a pass, from its begin to its end."""
+    told = {(p.rank, p.pass_): p.batches for p in counts.passes if p.pass_from == "told" and ends_by_itself(p)}
+    spans = {s.rank: s for s in epoch.spans}
+    return len(spans) == len(epoch.spans) > 0 and all(told.get((s.rank, s.pass_)) == s.batches for s in epoch.spans)
+
+
+def _message(odd: list[EpochCount], n_epochs: int, usual: int) -> str:
+    which, took = epochs_text([e.epoch for e in odd], n_epochs), listed([number(e.steps) for e in odd])
+    if all(e.steps < usual for e in odd):
+        return f"{which} cut short: {took} of {several(usual, 'step')}"
+    if all(e.steps > usual for e in odd):
+        return f"{which} longer than the others: {took} instead of {several(usual, 'step')}"
+    return f"{which} of another length than the others: {took} instead of {several(usual, 'step')}"
+
+
+def _why(counts: SplitCounts, odd: list[EpochCount], usual: int) -> tuple[str, str]:
+    """(cause, fix)."""
+    short = [e for e in odd if e.steps < usual]
+    if short and counts.exhausted and not any(p.pass_from == "told" for p in counts.passes):
+        return (
+            f"the loader ended after {several(counts.yields, 'batch')}",
+            "make the loader cycle for ever, or set steps_per_epoch to what one pass takes",
+        )
+    if short and all(not e.steps or _is_pass(counts, e) for e in short):
+        return (
+            "the loader itself ended its pass there",
+            "look at why the loader ends early: an iterator that is used up, a list of files that shrank",
+        )
+    return "", "end epochs where a pass ends; an epoch stopped on purpose cannot be compared"
+
+
+def _ran_out(counts: SplitCounts) -> Iterator[Evidence]:
+    """A generator that ended inside an epoch, where only yields are known and no trainer says so."""
+    last = counts.epochs[-1] if counts.epochs else None
+    steps, planned = counts.info.steps_per_epoch, counts.info.epochs
+    if last is None or steps is None or counts.epochs_from != "steps_per_epoch" or not counts.exhausted:
+        return
+    if counts.info.contract.per != "epoch" or any(p.pass_from == "told" for p in counts.passes):
+        return
+    done = len(counts.complete_epochs)
+    too_few = planned is not None and done < planned
+    if last.complete and not too_few:
+        return
+    yield Evidence(
+        message=f"the loader ended after {several(counts.yields, 'batch')}: "
+        + (
+            f"{number(planned)} epochs of {several(steps, 'step')} take {number(planned * steps)}"
+            if planned is not None and too_few
+            else f"{number(last.steps)} of {several(steps, 'step')} into epoch {last.epoch}"
+        ),
+        fix="make the loader cycle for ever, or set steps_per_epoch to what one pass takes",
+        epochs=() if last.complete else (last.epoch,),
+        count=0,
+        severity=Severity.ERROR if too_few else Severity.WARNING,
+        numbers={"yields": counts.yields, "steps_per_epoch": steps, "complete_epochs": done},
     )
 
 

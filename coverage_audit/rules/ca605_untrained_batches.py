@@ -1,7 +1,8 @@
 """Batches were yielded and never trained on.
 
 ## What it looks for
-Yields that no training step consumed, while later batches were: holes where a `fit()` or an evaluation ended. The
+Yields that no training step consumed, while later batches were: holes where a `fit()` or an evaluation ended, or
+batches somebody took before the first step. The
 batches prefetched after the last step of all are named too, as a note.
 
 ## Why it matters
@@ -57,11 +58,17 @@ def _holes(counts: SplitCounts, holes: list[Hole]) -> Evidence:
         shifted = alignment.of(epoch) if fits_pass(counts) and epoch.epoch > first else Claim(epoch.epoch)
         claims.append(Claim(epoch.epoch, missed | shifted.missed, shifted.repeated))
     places = len(holes)
+    # Nothing was trained yet: no queue was dropped, somebody looked.
+    before = all(h.after_epoch < 0 for h in holes)
     return Evidence(
         message=f"{several(batches, 'batch')} yielded and never trained on, in {several(places, 'place')}; "
         "later batches were",
-        cause="the trainer pulls ahead and drops its queue when a fit() or an evaluation ends",
-        fix="train in one fit() call, or give each call a fresh iterator",
+        cause="they were taken from the loader before the first step"
+        if before
+        else "the trainer pulls ahead and drops its queue when a fit() or an evaluation ends",
+        fix="look at a generator of its own, and train on a fresh one"
+        if before
+        else "train in one fit() call, or give each call a fresh iterator",
         epochs=tuple(sorted({h.after_epoch for h in holes if h.after_epoch >= 0})),
         rows=_rows(holes),
         count=sum(h.n_rows for h in holes),

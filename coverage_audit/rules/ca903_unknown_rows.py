@@ -30,13 +30,19 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     shards = counts.shards
     if not counts.outside or shards is None:
         return
-    shown = [f"{shards[s].name} row {r}" if s >= 0 else f"id {r}" for s, r in counts.outside_rows]
+    pairs = tuple(dict.fromkeys(counts.outside_rows))
+    shown = [f"{shards[s].name} row {r}" if s >= 0 else f"id {r}" for s, r in pairs]
+    from_one = pairs == ((-1, shards.n_ids),) and bool(counts.never_seen.contains([0])[0])
     selected = shards.selected is not None and all(s >= 0 for s, _ in counts.outside_rows)
     where = "outside the selection" if selected else f"outside 0..{shards.n_ids - 1}"
     yield Evidence(
         message=f"{several(counts.outside, 'visit')} {where}: {listed(shown, 5)}",
-        cause="" if selected else f"the declared data has {number(shards.n_ids)} rows, ids 0 to {shards.n_ids - 1}",
-        fix="declare the data these rows belong to, or correct the ids",
+        cause="the ids count from 1: id 0 never came"
+        if from_one
+        else ""
+        if selected
+        else f"the declared data has {number(shards.n_ids)} rows, ids 0 to {shards.n_ids - 1}",
+        fix="subtract 1: ids count from 0" if from_one else "declare the data these rows belong to, or correct the ids",
         count=counts.outside,
         numbers={"visits": counts.outside},
     )
