@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from coverage_audit.model import words
 from coverage_audit.model.words import several
 
 Piece = tuple[str, int, int]
@@ -15,7 +16,7 @@ UNKNOWN = "–"
 
 def number(value: int | None) -> str:
     """``3190`` -> ``3,190``; None is shown as unknown, 0 as 0."""
-    return UNKNOWN if value is None else f"{value:,}"
+    return UNKNOWN if value is None else words.number(value)
 
 
 def percent_digits(part: int, whole: int, digits: int = 2) -> str:
