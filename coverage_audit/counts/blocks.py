@@ -17,7 +17,7 @@ from coverage_audit.model.rows import Ints, Mask
 from coverage_audit.model.shards import Shards
 from coverage_audit.runlog.visits import Visits
 
-MAX_VISITS = 1 << 16  # one block's ids: 512 kB, so that temporaries are used again before they leave the cache
+MAX_VISITS = 1 << 17  # one block's ids: 1 MB, so that temporaries are used again before they leave the cache
 
 _ZERO: Ints = np.zeros(1, np.int64)
 
@@ -218,8 +218,12 @@ def _carry(values: Ints, holes: Mask, before: int | None) -> Ints:
 
 
 def _tally(visits: Visits, how: npt.NDArray[np.int8], starts: Ints, size: Ints, yielded: Mask, tally: Tally) -> None:
-    values, times = np.unique(size[yielded], return_counts=True)
-    tally.sizes.update({int(v): int(n) for v, n in zip(values, times, strict=True)})
+    sizes = size[yielded]
+    if len(sizes) and (sizes == sizes[0]).all():
+        tally.sizes[int(sizes[0])] += len(sizes)
+    else:
+        values, times = np.unique(sizes, return_counts=True)
+        tally.sizes.update({int(v): int(n) for v, n in zip(values, times, strict=True)})
     tally.yields += int(yielded.sum())
     codes = [int(how[0])] if how.min() == how.max() else np.unique(how).tolist()
     for code in codes:

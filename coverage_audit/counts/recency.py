@@ -10,6 +10,9 @@ from coverage_audit.model.rows import Ints, Mask
 NARROW = np.iinfo(np.int32).max
 """Visits up to which an index fits into 4 bytes."""
 
+FEW = 16
+"""Rows per visit up to which looking at all rows is cheaper than at the visited ones."""
+
 Indices = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 
@@ -37,12 +40,18 @@ class Recency:
 
     def visit(self, ids: Ints) -> Indices:
         """Visit ``ids`` (each in 0..n_ids-1) in order; returns the index of each one's previous visit, or -1."""
-        at = self._next(len(ids))
+        n, start = len(ids), self.index
+        at = self._next(n)
         latest = self.latest
+        if not n:
+            return at
         # "clip" spares take() a buffer; an id that is out of range is found by the assignment.
-        before = latest.take(ids, mode="clip") if len(latest) else latest[ids]
+        before = latest.take(ids, mode="clip")
         latest[ids] = at
-        now = latest.take(ids, mode="clip") if len(latest) else at
+        # Nothing came twice if as many rows were visited as there were visits. Few rows are looked through at once.
+        if len(latest) <= FEW * n and np.count_nonzero(latest >= start) == n:
+            return before
+        now = latest.take(ids, mode="clip")
         early = now != at
         if early.any():
             _repair(before, ids, at, now, early)

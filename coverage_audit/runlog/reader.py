@@ -30,7 +30,7 @@ from coverage_audit.runlog.visits import Visits
 from coverage_audit.runlog.writers import datasets_in, facts_of, journals_of, run_facts_of, stems_in, writer_of
 
 _OF_WRITER = ("attempt", "rank", "process")  # the same in all records: not worth reading
-_BATCH = 1 << 16  # records: small enough for whoever works on them to stay in the caches
+_BATCH = 1 << 18  # records
 _COLUMNS = [c.name for c in VISITS if c.name not in _OF_WRITER]
 
 

@@ -12,10 +12,11 @@ CALLS = st.lists(st.lists(st.integers(0, 5), max_size=8), max_size=8)
 
 
 @settings(max_examples=200, deadline=None)
-@given(CALLS, st.sampled_from([0, NARROW - 7]))
-def test_each_visit_is_told_the_index_of_the_one_before(calls: list[list[int]], index: int) -> None:
-    """GIVEN visits in several calls, some beyond what 4 bytes can count, THEN a dictionary says the same."""
-    recency = Recency(6)
+@given(CALLS, st.sampled_from([6, 500]), st.sampled_from([0, NARROW - 7]))
+def test_each_visit_is_told_the_index_of_the_one_before(calls: list[list[int]], rows: int, index: int) -> None:
+    """GIVEN visits in several calls, few or many rows, some beyond what 4 bytes can count, THEN a dictionary says the
+    same."""
+    recency = Recency(rows)
     recency.index = index
     latest: dict[int, int] = {}
     for ids in calls:
@@ -25,7 +26,7 @@ def test_each_visit_is_told_the_index_of_the_one_before(calls: list[list[int]], 
             latest[row] = index
             index += 1
         assert recency.visit(np.array(ids, np.int64)).tolist() == expected
-        assert recency.latest.tolist() == [latest.get(row, -1) for row in range(6)]
+        assert recency.latest.tolist() == [latest.get(row, -1) for row in range(rows)]
         assert recency.index == index
 
 
