@@ -99,7 +99,7 @@ def _passes(source: SplitSource, lane: Lane, stream: Stream, size: int | None) -
     """The lane's passes with how they ended. A pass that a later one follows was ended by the loader itself,
     unless passes were told: then only an exhausted loader says so."""
     rows = 0 if source.shards is None else source.shards.rows
-    # Boundaries are told from agreement: a long stretch without any makes those before it accidents as well.
+    # Boundaries are told from agreement: beside a long stretch without any, only a pass of all rows is no accident.
     formless = any(p.repeated > SHAPELESS * p.visits and 2 * p.visits > rows for p in lane.passes)
     out: list[PassCount] = []
     for index, (count, opened) in enumerate(zip(lane.passes, lane.closed, strict=True)):
@@ -110,7 +110,8 @@ def _passes(source: SplitSource, lane: Lane, stream: Stream, size: int | None) -
             ended_by = "loader" if ended else "" if last else "trainer"
         else:
             ended_by = "loader" if not last or stream.exhausted else ""
-        shapeless = not told and (formless or source.shards is None)
+        repeating = count.repeated > SHAPELESS * count.visits
+        shapeless = not told and (source.shards is None or repeating or (formless and bool(count.missed)))
         everything = rows > 0 and not count.missed
         partial, ends = partial_batches(opened.sizes, opened.remainders, size, source.shards)
         out.append(

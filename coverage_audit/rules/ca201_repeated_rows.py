@@ -10,7 +10,8 @@ Repeated rows weigh more than the others, and in an epoch of fixed length every 
 Read the diagnosis that explains it: an epoch longer than a pass, a drifting pass boundary, replayed batches.
 
 ## When it is fine
-Under `contract="at-least-once"`, `"padded"` (repeats that fill up a batch) or `"with-replacement"`. Repeats as such
+Under `contract="at-least-once"`, `"padded"` (repeats that fill up a batch) or `"with-replacement"`, and where the contract
+is per run, or per pass and no pass repeats a row. Repeats as such
 only warn, unless exactly-once was declared by hand or `--fail-on repeated-rows` is given.
 """
 
@@ -42,9 +43,17 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
         rows=twice[0].repeated.rows,
         count=total,
         claims=tuple(Claim(e.epoch, repeated=e.repeated.rows) for e in twice),
-        severity=Severity.INFO if counts.info.contract.tolerates_repeats or pads_only(counts) else None,
+        severity=Severity.INFO if _tolerated(counts) else None,
         numbers={"repeated": total, "most_visits": most},
     )
+
+
+def _tolerated(counts: SplitCounts) -> bool:
+    """Whether the contract says nothing about repeats in an epoch, or allows these."""
+    contract = counts.info.contract
+    if contract.per == "run" or contract.tolerates_repeats or pads_only(counts):
+        return True
+    return contract.per == "pass" and not any(p.repeated for p in counts.passes if p.complete)
 
 
 def pads_only(counts: SplitCounts) -> bool:

@@ -41,7 +41,9 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     claims = tuple(c for c in (alignment.of(e) for e in long) if c.missed or c.repeated)
     contract = counts.info.contract
     name = "validation_steps" if counts.evaluation else "steps_per_epoch"
-    leaves_out = any(ends_by_itself(p) and p.missed for p in counts.passes) and contract.kind != "drop-remainder"
+    # One rank's pass leaves to the others what they visit.
+    leaves_out = counts.run.ranks <= 1 and any(ends_by_itself(p) and p.missed for p in counts.passes)
+    leaves_out = leaves_out and contract.kind != "drop-remainder"
     right = leaves_out and usual in full_pass(counts)
     tolerated = contract.per != "epoch" or contract.tolerates_repeats
     yield Evidence(

@@ -43,9 +43,11 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     )
     yield Evidence(
         message=f"batch_size={declared} was declared, but {seen}"
-        + (f" (most have {number(usual)} rows)" if larger else ""),
+        + (f" (most have {number(usual)} rows)" if larger and 2 * sizes[usual] > total else ""),
         cause="",
-        fix=f"declare batch_size={usual}, or leave it out",
+        fix=f"declare batch_size={usual}, or leave it out"
+        if sizes[usual] >= 0.9 * total
+        else "leave batch_size out: the batches differ in size",
         count=0,
         numbers={"declared": declared, "usual": usual},
     )
