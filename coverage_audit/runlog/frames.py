@@ -29,6 +29,7 @@ class Frame(enum.IntEnum):
     UNKNOWN = 5  # [nothing]
     CONSUMED = 6  # [nothing; number: steps]
     MARK = 7  # [a bytes of JSON]
+    IDS_SMALL = 8  # [int32 ids, all of them in 0..2^31-1]
 
 
 # magic, frame, found, split, pass, worker, segment, count, number, time_ns, a, b, digest of the payload
@@ -40,7 +41,8 @@ Head = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int]
 
 
 # Members of an enumeration take their time; these are asked once per event.
-_IDS, _PAIRS, _RUNS, _MARK = int(Frame.IDS), int(Frame.PAIRS), int(Frame.RUNS), int(Frame.MARK)
+_IDS, _IDS_SMALL, _PAIRS = int(Frame.IDS), int(Frame.IDS_SMALL), int(Frame.PAIRS)
+_RUNS, _MARK = int(Frame.RUNS), int(Frame.MARK)
 
 
 def payload_bytes(head: Head) -> int:
@@ -48,6 +50,8 @@ def payload_bytes(head: Head) -> int:
     frame = head[1]
     if frame == _IDS:
         return 8 * head[7]
+    if frame == _IDS_SMALL:
+        return 4 * head[7] + 4 * (head[7] % 2)
     if frame == _PAIRS:
         return 12 * head[7] + 4 * (head[7] % 2)
     if frame == _RUNS:

@@ -117,8 +117,8 @@ class JournalRead:
 def rows_of(head: Head, payload: bytes | memoryview) -> BatchRows:
     """The rows of a yield; a run of sample ids is spelled out."""
     frame, count, a, b = head[1], head[7], head[10], head[11]
-    if frame == Frame.IDS:
-        return BatchRows(count, ids=np.frombuffer(payload, np.int64))
+    if frame in (Frame.IDS, Frame.IDS_SMALL):
+        return BatchRows(count, ids=ids_of(head, payload))
     if frame == Frame.RUN:
         if a < 0:
             return BatchRows(count, ids=np.arange(b, b + count, dtype=np.int64))
@@ -129,6 +129,13 @@ def rows_of(head: Head, payload: bytes | memoryview) -> BatchRows:
     if frame == Frame.RUNS:
         return BatchRows(count, runs=runs_of(payload))
     return BatchRows(count)
+
+
+def ids_of(head: Head, payload: bytes | memoryview) -> Ints:
+    """int64 sample ids of an IDS or IDS_SMALL payload."""
+    if head[1] == Frame.IDS_SMALL:
+        return np.frombuffer(payload, np.int32, head[7]).astype(np.int64)
+    return np.frombuffer(payload, np.int64)
 
 
 def pairs_of(count: int, payload: bytes | memoryview) -> tuple[Ints, np.ndarray[tuple[int], np.dtype[np.int32]]]:

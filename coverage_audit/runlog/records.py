@@ -13,14 +13,14 @@ from coverage_audit.model.rows import Ints
 from coverage_audit.model.run import Writer
 from coverage_audit.model.shards import Shards
 from coverage_audit.runlog.frames import MAGIC, Frame, Head
-from coverage_audit.runlog.journal_read import pairs_of, runs_of
+from coverage_audit.runlog.journal_read import ids_of, pairs_of, runs_of
 from coverage_audit.runlog.visits import I32, Visits
 
 CHUNK = 1 << 16
 """Records after which a chunk is handed on."""
 
 # Members of an enumeration take their time; this is asked once per event.
-_BY_ROW, _RUNS = (int(Frame.IDS), int(Frame.PAIRS)), int(Frame.RUNS)
+_BY_ROW, _RUNS = (int(Frame.IDS), int(Frame.IDS_SMALL), int(Frame.PAIRS)), int(Frame.RUNS)
 
 Pieces = tuple[Ints, I32, Ints, I32]
 """(owner, shard, row, count): runs of rows, and which entry each belongs to."""
@@ -102,8 +102,8 @@ def _pieces_of(entries: Sequence[Entry], own: Ints, shards: Shards | None) -> li
     for at in own.tolist():
         head, payload = entries[at].head, entries[at].payload
         frame, count, a, b = head[1], head[7], head[10], head[11]
-        if frame == Frame.IDS and count > 0:
-            ids.append(np.frombuffer(payload, np.int64))
+        if frame in (Frame.IDS, Frame.IDS_SMALL) and count > 0:
+            ids.append(ids_of(entries[at].head, payload))
             id_owners.append((at, count))
         elif frame == Frame.RUN and a < 0 and count > 0:
             spans.append((at, b, count))

@@ -241,7 +241,7 @@ import coverage_audit as ca
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 gen = ca.wrap((np.arange(1000)[::-1] + k for k in range(100)), ca.Dataset.of(2000), sys.argv[1], ids=lambda b: b)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     print(sum(len(batch) for batch in gen))

@@ -137,6 +137,21 @@ def test_consecutive_ids_are_a_run_at_any_length(tmp_path: Path, n: int, first: 
     assert (first_back[-1][0], second_back[-1][0]) == (run.tolist(), swapped.tolist())
 
 
+@settings(deadline=None)
+@given(st.integers(100, 300), st.sampled_from([0, -1, 2**31 - 1, 2**31, 2**40, -(2**40)]), st.integers(0, 99))
+def test_many_small_ids_take_half_the_bytes(
+    tmp_path_factory: pytest.TempPathFactory, n: int, odd_one: int, at: int
+) -> None:
+    """GIVEN a batch with one id that may be large THEN it comes back, and took 4 bytes an id where that is enough."""
+    ids = np.random.default_rng(n).permutation(n)
+    ids[at] = odd_one
+    path = write(tmp_path_factory.mktemp("journal"), [Batch("train", 0, BatchRows(n, ids=ids))])[0]
+
+    assert read(path)[0][-1][0] == ids.tolist()
+    is_small = n >= 128 and 0 <= odd_one < 2**31
+    assert path.stat().st_size == HEADER_BYTES + (4 * (n + n % 2) if is_small else 8 * n)
+
+
 def test_a_journal_cut_anywhere_is_a_prefix(tmp_path: Path) -> None:
     # GIVEN a journal of each kind of event
     what: list[Event] = [
