@@ -10,8 +10,8 @@ Repeated rows weigh more than the others, and in an epoch of fixed length every 
 Read the diagnosis that explains it: an epoch longer than a pass, a drifting pass boundary, replayed batches.
 
 ## When it is fine
-Under `contract="at-least-once"`, `"padded"` (repeats that fill up a batch) or `"with-replacement"`; under a contract per
-run, or per pass where no pass repeats a row. Repeats as such only warn, unless exactly-once was declared by hand or
+Under `contract="at-least-once"`, `"padded"` (repeats that fill up a batch) or `"with-replacement"`; under a contract
+per run, or per pass where no pass repeats a row. Repeats as such only warn, unless exactly-once was declared by hand or
 `--fail-on repeated-rows` is given.
 """
 
