@@ -13,10 +13,10 @@ from coverage_audit.model.rows import RowSet
 def usual_steps(counts: SplitCounts) -> int | None:
     """Steps an epoch normally has: the declared number if any complete epoch has it, else the commonest.
 
-    None without a complete epoch. Ties go to the larger number: a cut is short of the usual, not beyond it.
+    None without a complete epoch of any steps. Ties go to the larger number: a cut is short of the usual, not beyond it.
     """
-    # Epochs of nothing but replays end when the leftovers do: their length says nothing about the usual one.
-    steps = [e.steps for e in counts.complete_epochs if not e.steps or e.replayed_batches < e.steps]
+    # Epochs of nothing, or of nothing but replays, end when the leftovers do: they say nothing about the usual length.
+    steps = [e.steps for e in counts.complete_epochs if e.replayed_batches < e.steps]
     if not steps:
         return None
     declared = counts.info.steps_per_epoch

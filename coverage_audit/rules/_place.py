@@ -20,36 +20,35 @@ class Place:
 
 
 def place_of(rows: RowSet, shards: Shards) -> Place | None:
-    """Rows that are exactly the first, or exactly the last, k rows of the shards they lie in; else None.
+    """Rows that are exactly the first, or exactly the last, rows of the shards they lie in; else None.
 
-    One k for all of them, and no whole shard. Rows of one shard only count at the very head or tail of the data.
+    No whole shard. Rows of one shard only count at the very head or tail of the data.
     """
     if shards.selected is not None or not rows:
         return None
     per_shard = shards.count_per_shard(rows)
     hit = np.flatnonzero(per_shard)
-    k = int(per_shard[hit[0]])
-    lengths = shards.expected_per_shard[hit]
-    if (per_shard[hit] != k).any() or (lengths <= k).any():
-        return None
+    k = per_shard[hit]
     starts, stops = shards.offsets[hit], shards.offsets[hit + 1]
-    heads = rows == RowSet.of_ranges((int(a), int(a) + k) for a in starts)
-    tails = rows == RowSet.of_ranges((int(b) - k, int(b)) for b in stops)
+    if (stops - starts <= k).any():
+        return None
     filled = int(np.count_nonzero(shards.expected_per_shard))
     if len(hit) == 1 < filled and not (rows.starts[0] == 0 or rows.stops[-1] == shards.n_ids):
         return None
-    if heads:
-        where, fix = f"the first {_rows(k)}", f"look at where the loader begins: at row {k} instead of row 0"
-    elif tails:
-        bound = ": an exclusive bound one too small, such as range(n - 1) or x[:-1]" if k == 1 else ""
-        where, fix = f"the last {_rows(k)}", f"look at where the loader stops, {several(k, 'row')} too early{bound}"
-    else:
-        return None
-    return Place(f"{where} of {_whose(shards, hit, filled)}", fix)
+    alike = int(k[0]) if (k == k[0]).all() else 0
+    if rows == RowSet.of_ranges(zip(starts.tolist(), (starts + k).tolist(), strict=True)):
+        where = f"the first {_rows(alike)} of {_whose(shards, hit, filled)}"
+        return Place(where, "look at where the loader begins" + (f": at row {alike} instead of row 0" if alike else ""))
+    if rows == RowSet.of_ranges(zip((stops - k).tolist(), stops.tolist(), strict=True)):
+        where = f"the last {_rows(alike)} of {_whose(shards, hit, filled)}"
+        early = f", {several(alike, 'row')} too early" if alike else ": a last batch left out"
+        bound = ": an exclusive bound one too small, such as range(n - 1) or x[:-1]" if alike == 1 else ""
+        return Place(where, f"look at where the loader stops{early}{bound}")
+    return None
 
 
 def _rows(k: int) -> str:
-    return "row" if k == 1 else several(k, "row")
+    return {0: "rows", 1: "row"}.get(k, several(k, "row"))
 
 
 def _whose(shards: Shards, hit: np.ndarray[tuple[int], np.dtype[np.intp]], filled: int) -> str:

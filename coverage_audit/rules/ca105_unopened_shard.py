@@ -60,7 +60,11 @@ def _unopened(counts: SplitCounts, names: list[str], rows: RowSet) -> Evidence:
     # have reached it.
     ended = any(p.ended_by == "loader" for p in counts.passes)
     n = counts.expected.size
-    enough = all(e.visits >= n and (e.missed - rows).size <= LONG_ENOUGH * n for e in counts.complete_epochs)
+    per_step = 0 if counts.batch_size is None else counts.batch_size * max(counts.run.ranks, 1)
+    enough = all(
+        max(e.visits, e.steps * per_step) >= n and (e.missed - rows).size <= LONG_ENOUGH * n
+        for e in counts.complete_epochs
+    )
     claims = tuple(Claim(e.epoch, missed=rows & e.missed) for e in counts.complete_epochs)
     return Evidence(
         message=f"{listed(names)} never opened: {several(rows.size, 'row')}"

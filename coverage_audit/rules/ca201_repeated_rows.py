@@ -37,8 +37,8 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     yield Evidence(
         message=f"{several(total, 'surplus visit')} in {epochs_text(epochs, len(counts.complete_epochs))}, "
         f"up to {most} visits of one row in an epoch",
-        cause=f"every row of {listed(again)} comes {number(most)} times in an epoch" if again else "",
-        fix=f"look for {listed(again)} more than once in the loader's list of files" if again else "",
+        cause=f"every row of {listed(again)} comes {_times(most)} in a pass" if again else "",
+        fix=f"see whether the loader lists {listed(again)} {_times(most)}, or repeats its rows" if again else "",
         epochs=epochs,
         rows=twice[0].repeated.rows,
         count=total,
@@ -61,6 +61,10 @@ def pads_only(counts: SplitCounts) -> bool:
     if counts.info.contract.kind != "padded" or counts.batch_size is None:
         return False
     return all(e.surplus < counts.batch_size * max(counts.run.ranks, 1) for e in counts.complete_epochs)
+
+
+def _times(n: int) -> str:
+    return "twice" if n == 2 else f"{number(n)} times"
 
 
 def _whole_shards(counts: SplitCounts, epochs: list[EpochCount]) -> list[str]:

@@ -65,10 +65,12 @@ def _holes(counts: SplitCounts, holes: list[Hole]) -> Evidence:
         "later batches were",
         cause="they were taken from the loader before the first step"
         if before
-        else "the trainer pulls ahead and drops its queue when a fit() or an evaluation ends",
+        else "a trainer pulls ahead and drops its queue when a fit() or an evaluation ends, or a loop takes a batch "
+        "and leaves without training on it",
         fix="look at a generator of its own, and train on a fresh one"
         if before
-        else "train in one fit() call, or give each call a fresh iterator",
+        else "train in one fit() call, or give each call a fresh iterator; in a loop of your own leave before the next "
+        "batch is taken: itertools.islice(loader, steps)",
         epochs=tuple(sorted({h.after_epoch for h in holes if h.after_epoch >= 0})),
         rows=_rows(holes),
         count=sum(h.n_rows for h in holes),

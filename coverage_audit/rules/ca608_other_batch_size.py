@@ -36,11 +36,12 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     other = declared not in sizes and sizes[usual] >= 0.9 * total and not whole
     if not larger and not other:
         return
-    seen = (
-        f"{several(larger, 'batch')} of {number(total)} {'is' if larger == 1 else 'are'} larger"
-        if larger
-        else (f"{number(sizes[usual])} of {several(total, 'batch')} have {number(usual)} rows")
-    )
+    if larger == total > 1:
+        seen = f"all {number(total)} batches are larger"
+    elif larger:
+        seen = f"{number(larger)} of {several(total, 'batch')} {'is' if larger == 1 else 'are'} larger"
+    else:
+        seen = f"{number(sizes[usual])} of {several(total, 'batch')} have {number(usual)} rows"
     yield Evidence(
         message=f"batch_size={declared} was declared, but {seen}"
         + (f" (most have {number(usual)} rows)" if larger and 2 * sizes[usual] > total else ""),
