@@ -10,13 +10,14 @@ from __future__ import annotations
 import fcntl
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -153,7 +154,7 @@ class _PartWriter:
 
     def __init__(self, path: Path, splits: tuple[str, ...]) -> None:
         self._path = path
-        self._names = pa.array(splits, pa.string())
+        self._names = _texts(splits)
         self._schema = arrow_schema()
         self._writer = pq.ParquetWriter(path, self._schema, **_OPTIONS)
         self._waiting: list[Visits] = []
@@ -191,13 +192,27 @@ def to_table(visits: Visits, names: pa.Array, schema: pa.Schema) -> pa.Table:
     """Visits as an Arrow table of the run log's columns."""
     n = len(visits)
     constant = {"attempt": visits.attempt, "rank": visits.rank, "process": visits.process}
-    arrays = [pa.DictionaryArray.from_arrays(visits.split, names)]
+    arrays = [pa.DictionaryArray.from_arrays(_column(visits.split), names)]
     for column in VISITS[1:]:
         if column.name in constant:
-            arrays.append(pa.array(np.full(n, constant[column.name], np.int32)))
+            arrays.append(_column(np.full(n, constant[column.name], np.int32)))
         else:
-            arrays.append(pa.array(getattr(visits, "pass_" if column.name == "pass" else column.name)))
+            arrays.append(_column(getattr(visits, "pass_" if column.name == "pass" else column.name)))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _column(values: npt.NDArray[Any]) -> pa.Array:
+    """As pa.array(), which would import pandas to look whether it is given any."""
+    return pa.Array.from_buffers(
+        pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))]
+    )
+
+
+def _texts(values: Sequence[str]) -> pa.Array:
+    """The same for strings."""
+    encoded = [value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.Array.from_buffers(pa.string(), len(encoded), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))])
 
 
 @contextmanager
