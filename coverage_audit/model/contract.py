@@ -49,8 +49,7 @@ class Contract:
                 explicit="kind" in value,
             )
         raise UsageError(
-            f"contract={value!r} is a {type(value).__name__}: give a kind such as 'exactly-once', "
-            "a mapping with kind and per, or a Contract",
+            f"contract={value!r} is no contract: give a kind such as 'exactly-once', a mapping with kind and per, or a Contract",
             slug="bad-contract",
         )
 

@@ -40,7 +40,7 @@ def test_ways_to_say_it(value: Any, contract: Contract) -> None:
         ({"kinds": "padded"}, "contract key 'kinds' is unknown; did you mean 'kind'? [bad-contract]"),
         (
             3,
-            "contract=3 is a int: give a kind such as 'exactly-once', a mapping with kind and per, or a Contract "
+            "contract=3 is no contract: give a kind such as 'exactly-once', a mapping with kind and per, or a Contract "
             "[bad-contract]",
         ),
     ],
