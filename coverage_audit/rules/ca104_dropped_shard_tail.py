@@ -22,7 +22,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from coverage_audit.counts.tables import SplitCounts
+from coverage_audit.counts.tables import EpochCount, SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.rows import RowSet
 from coverage_audit.model.shards import Shards
@@ -45,7 +45,7 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     }
     claims = []
     for epoch in counts.complete_epochs:
-        if _per_shard(shards, epoch.missed, tails):
+        if _per_shard(shards, epoch.missed, tails) and not _goes_on(counts, epoch):
             claims.append(Claim(epoch.epoch, missed=epoch.missed))
             continue
         mine = RowSet.empty()
@@ -68,6 +68,13 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
         claims=tuple(claims),
         numbers={"lost_per_pass": lost, "batch_size": size},
     )
+
+
+def _goes_on(counts: SplitCounts, epoch: EpochCount) -> bool:
+    """Whether a pass of this epoch comes to its missed rows in another epoch: then they are not dropped."""
+    mine = {(s.rank, s.pass_) for s in epoch.spans}
+    others = (s for e in counts.epochs if e.epoch != epoch.epoch for s in e.spans)
+    return any((s.rank, s.pass_) in mine and s.rows & epoch.missed for s in others)
 
 
 def _per_shard(shards: Shards, missed: RowSet, tails: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:

@@ -62,7 +62,9 @@ def _unopened(counts: SplitCounts, names: list[str], rows: RowSet) -> Evidence:
     n = counts.expected.size
     per_step = 0 if counts.batch_size is None else counts.batch_size * max(counts.run.ranks, 1)
     enough = all(
-        max(e.visits, e.steps * per_step) >= n and (e.missed - rows).size <= LONG_ENOUGH * n
+        max(e.visits, e.steps * per_step) >= n
+        and (e.needed is None or e.steps >= e.needed)
+        and (e.missed - rows).size <= LONG_ENOUGH * n
         for e in counts.complete_epochs
     )
     claims = tuple(Claim(e.epoch, missed=rows & e.missed) for e in counts.complete_epochs)
