@@ -49,7 +49,8 @@ class Contract:
                 explicit="kind" in value,
             )
         raise UsageError(
-            f"contract={value!r} is no contract: give a kind such as 'exactly-once', a mapping with kind and per, or a Contract",
+            f"contract={value!r} is no contract: give a kind such as 'exactly-once', a mapping with kind and per, or a "
+            "Contract",
             slug="bad-contract",
         )
 
