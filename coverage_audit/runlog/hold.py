@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coverage_audit.errors import LogError
-from coverage_audit.runlog.folder import PART, files_like, refuse_what_is_no_log, state_of, unwritable
+from coverage_audit.runlog.folder import JOURNAL, PART, files_like, refuse_what_is_no_log, state_of, unwritable
+from coverage_audit.runlog.journal import is_live
 from coverage_audit.runlog.schema import SCHEMA_VERSION
 
 _PATIENCE = 1.0  # seconds to wait for somebody who is between two steps of opening or moving the log
+_MORE_PATIENCE = 4.0  # and on a machine so busy that such steps take long
 
 
 class Hold:
@@ -78,7 +80,7 @@ def hold_log(log: Path, run_id: str) -> Held:
             raise unwritable(path, error) from error
         if held is not None:
             return held
-        if time.monotonic() > until + _PATIENCE:
+        if time.monotonic() > until + _MORE_PATIENCE:
             raise LogError(
                 f"{path} stays locked or empty: another process is opening or moving this log; try again",
                 slug="log-busy",
@@ -162,13 +164,18 @@ def archive(log: Path, run_id: str) -> Path | None:
             raise error if isinstance(error, LogError) else unwritable(log, error) from error
         finally:
             os.close(fd)
-        if time.monotonic() > until:
+        # Others that are opening or moving it let go at once, however slow the machine; a writer holds on.
+        if time.monotonic() > (until if _has_live_writer(state) else until + _MORE_PATIENCE):
             raise LogError(
                 f"{log} is being written by a live process of run {run_id}: wait for it, choose another log=, or join "
                 f"it with run_id={run_id!r}",
                 slug="live-writer",
             )
         time.sleep(0.01)
+
+
+def _has_live_writer(state: Path) -> bool:
+    return any(is_live(state, match["stem"]) for _, match in files_like(state, JOURNAL))
 
 
 def _move(log: Path, state: Path, run_id: str) -> Path:
