@@ -13,7 +13,7 @@ from coverage_audit.model.rows import RowSet
 def usual_steps(counts: SplitCounts) -> int | None:
     """Steps an epoch normally has: the declared number if any complete epoch has it, else the commonest.
 
-    None without a complete epoch of any steps. Ties go to the larger number: a cut is short of the usual, not beyond it.
+    None without a complete epoch of any steps. Ties go to the larger number: a cut is short of it, not beyond.
     """
     # Epochs of nothing, or of nothing but replays, end when the leftovers do: they say nothing about the usual length.
     steps = [e.steps for e in counts.complete_epochs if e.replayed_batches < e.steps]
@@ -73,9 +73,21 @@ def ends_by_itself(count: PassCount) -> bool:
     return count.ended_by == "loader" and count.complete and count.pass_from != "unknown"
 
 
+def leaves_rows_out(counts: SplitCounts) -> bool:
+    """Whether the loader ended passes without some of the rows, and not because the contract says so.
+
+    One rank's pass leaves to the others what they visit, so of several ranks nothing is said.
+    """
+    if counts.run.ranks > 1 or counts.batch_size is None or counts.info.contract.kind == "drop-remainder":
+        return False
+    return any(ends_by_itself(p) and p.missed for p in counts.passes)
+
+
 def full_pass(counts: SplitCounts) -> tuple[int, ...]:
-    """Steps one pass takes if it leaves no row out: ceil(N / (B W)), and where no batch spans two shards also the sum
-    of ceil(n / B) over the shards, by how the loader is mended. Empty where the batch size is unknown.
+    """Steps one pass takes if it leaves no row out. Empty where the batch size is unknown.
+
+    The sum of ceil(n / B) over the shards where each ends with a partial batch, else ceil(N / (B W)); either of them,
+    by how the loader is mended, where no batch spans two shards but none is partial.
     """
     size, shards = counts.batch_size, counts.shards
     if size is None or shards is None or not counts.expected:
@@ -85,7 +97,7 @@ def full_pass(counts: SplitCounts) -> tuple[int, ...]:
     if ranks > 1 or any(p.batches_span_shards for p in counts.passes):
         return (filled,)
     per_shard = sum(-(-int(n) // size) for n in shards.expected_per_shard)
-    return tuple(sorted({filled, per_shard}))
+    return (per_shard,) if any(p.partial_batches > 1 for p in counts.passes) else tuple(sorted({filled, per_shard}))
 
 
 def to_come(count: PassCount) -> bool:

@@ -14,6 +14,8 @@ from coverage_audit.counts.recency import Indices, Recency
 from coverage_audit.model.rows import Ints
 
 MIN_BUFFER = 1 << 14
+SNAP = 3
+"""Visits (or an eighth of the batch) within which an inferred boundary belongs to the begin of its batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,8 @@ class Tracker:
                 if found >= 0 or stop == n or decided > 0:
                     break
                 reach *= 2
+            if found > 0:
+                found = self._snapped(before, at, found, base, starts)
             step = found if found >= 0 else decided
             self._unique += int(np.count_nonzero(before[at : at + step] < self._start))
             at += step
@@ -163,6 +167,20 @@ class Tracker:
             elif step == 0 or stop == n:
                 break
         return cuts, at
+
+    def _snapped(self, before: Indices, at: int, found: int, base: int, starts: Ints) -> int:
+        """The boundary, moved back to the begin of its batch where it lies a few visits inside it.
+
+        Rows the pass before left out may come first in the next one and look like its own. A pass of all rows is exact.
+        """
+        unique = self._unique + int(np.count_nonzero(before[at : at + found] < self._start))
+        index = int(np.searchsorted(starts, at + found, side="right")) - 1
+        if unique >= self.n_rows or index < 0:
+            return found
+        begin = int(starts[index])
+        end = int(starts[index + 1]) if index + 1 < len(starts) else len(before)
+        near = at + found - begin <= max(SNAP, (end - begin) // 8)
+        return begin - at if near and begin >= at and base + begin > self._start else found
 
     def _hand_out(self, before: Indices, cuts: list[int], decided: int, *, visited: bool) -> Iterator[Piece]:
         if self._due and len(before):

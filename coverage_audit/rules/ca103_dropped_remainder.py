@@ -64,6 +64,13 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     )
 
 
+def drops_remainder(counts: SplitCounts) -> bool:
+    """Whether every pass that the loader ended, and some did, leaves out one remainder."""
+    lost = remainder_of(counts)
+    ended = [p for p in counts.passes if p.ended_by == "loader"]
+    return lost > 0 and bool(ended) and all(_drops(p, lost) for p in ended)
+
+
 def remainder_of(counts: SplitCounts) -> int:
     """N mod (W·B), 0 where N or B is unknown."""
     if counts.batch_size is None or counts.shards is None:

@@ -29,6 +29,8 @@ from coverage_audit.model.rows import RowSet
 from coverage_audit.model.shards import Shards
 from coverage_audit.model.words import listed, number, several
 from coverage_audit.rules._rule import Example, Rule
+from coverage_audit.rules.ca103_dropped_remainder import drops_remainder
+from coverage_audit.rules.ca104_dropped_shard_tail import may_drop_tails
 
 LONG_ENOUGH = 0.1
 """An epoch of enough steps that misses at most this share of the other rows passed the shard by."""
@@ -42,13 +44,17 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     rows = counts.never_seen
     missed = shards.count_per_shard(rows)
     unopened = np.flatnonzero((missed == shards.expected_per_shard) & (shards.expected_per_shard > 0))
+    per_shard = any(ends_by_itself(p) for p in counts.passes) and may_drop_tails(counts)
+    if counts.batch_size is not None and (per_shard or drops_remainder(counts)):
+        # A shard smaller than a batch may be nothing but dropped rest.
+        unopened = unopened[shards.expected_per_shard[unopened] >= counts.batch_size]
     of_shards = _ids(shards, unopened) & rows
     if len(unopened) and _ids_restart(counts, shards):
         yield _restarting(counts, shards, of_shards)
         return
     if len(unopened):
         yield _unopened(counts, [shards[int(i)].name for i in unopened], of_shards)
-    yield from _skipped(counts, shards, of_shards)
+    yield from _skipped(counts, shards, rows)
 
 
 def _ids(shards: Shards, which: np.ndarray[tuple[int], np.dtype[np.intp]]) -> RowSet:
@@ -120,14 +126,14 @@ def _restarting(counts: SplitCounts, shards: Shards, rows: RowSet) -> Evidence:
     )
 
 
-def _skipped(counts: SplitCounts, shards: Shards, unopened: RowSet) -> Iterator[Evidence]:
+def _skipped(counts: SplitCounts, shards: Shards, never_seen: RowSet) -> Iterator[Evidence]:
     """Passes the loader told and ended, without shards that other passes hold."""
     skipped: dict[tuple[int, int], RowSet] = {}
     names: dict[str, None] = {}
     for one in counts.passes:
         if one.pass_from != "told" or not ends_by_itself(one) or not one.unique:
             continue
-        without = shards.count_per_shard(one.missed - unopened)
+        without = shards.count_per_shard(one.missed - never_seen)
         which = np.flatnonzero((without == shards.expected_per_shard) & (without > 0))
         if len(which):
             skipped[one.rank, one.pass_] = _ids(shards, which)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coverage_audit.counts.alignment import Alignment, usual_steps
+from coverage_audit.counts.alignment import Alignment, full_pass, leaves_rows_out, usual_steps
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Evidence, Severity
 from coverage_audit.model.words import number, several
@@ -50,6 +50,8 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
         said = message(counts, usual, needed)
         cause, more = explain_needed(counts, usual, needed)
         fix = f"{name} = {number(needed)}{more}"
+        if leaves_rows_out(counts):
+            fix = f"mend what the loader leaves out, then {name} = {' or '.join(number(n) for n in full_pass(counts))}"
     yield Evidence(
         message=said,
         cause=cause,

@@ -9,7 +9,7 @@ the epochs (CA603). "Epoch" in your logs is not one look at the data.
 
 ## How to fix it
 Set steps_per_epoch to the number the finding gives. If the loader's pass is shorter because it leaves rows out (CA103,
-CA104, CA105, CA106), mend that first; where the steps are right for a pass over all rows, this is only a warning.
+CA104, CA105, CA106), mend that first; where the steps are not too many for a pass over all rows, this only warns.
 
 ## When it is fine
 Several passes per epoch on purpose: declare `contract="at-least-once"`, or judge per pass or run.
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coverage_audit.counts.alignment import Alignment, ends_by_itself, full_pass, usual_steps
+from coverage_audit.counts.alignment import Alignment, full_pass, leaves_rows_out, usual_steps
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Evidence, Severity
 from coverage_audit.model.words import number, several
@@ -41,28 +41,28 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     claims = tuple(c for c in (alignment.of(e) for e in long) if c.missed or c.repeated)
     contract = counts.info.contract
     name = "validation_steps" if counts.evaluation else "steps_per_epoch"
-    # One rank's pass leaves to the others what they visit.
-    leaves_out = counts.run.ranks <= 1 and any(ends_by_itself(p) and p.missed for p in counts.passes)
-    leaves_out = leaves_out and contract.kind != "drop-remainder"
-    right = leaves_out and usual in full_pass(counts)
+    leaves_out = leaves_rows_out(counts)
+    whole = full_pass(counts) if leaves_out else ()
+    # Long only beside a pass that leaves rows out: the loader is at fault.
+    not_long = leaves_out and usual <= max(whole, default=0)
     tolerated = contract.per != "epoch" or contract.tolerates_repeats
     yield Evidence(
         message=f"{several(usual, 'step')}, one pass of this loader takes {number(needed)}",
         cause=f"each epoch goes {several(usual - needed, 'batch')} into the next pass"
         + (", as the loader's pass leaves rows out" if leaves_out else ""),
-        fix=_fix(name, usual, needed, right=right, whole=full_pass(counts) if leaves_out else ()),
+        fix=_fix(name, usual, needed, whole=whole),
         epochs=tuple(e.epoch for e in long),
         rows=long[0].repeated.rows,
         count=sum(e.surplus for e in long),
         claims=claims,
-        severity=Severity.INFO if tolerated else Severity.WARNING if right else None,
+        severity=Severity.INFO if tolerated else Severity.WARNING if not_long else None,
         numbers={"steps": usual, "needed": needed, "needed_from": long[-1].needed_from},
     )
 
 
-def _fix(name: str, usual: int, needed: int, *, right: bool, whole: tuple[int, ...]) -> str:
-    """``right``: the steps fit a pass that leaves nothing out. ``whole``: what such a pass may take."""
-    if right:
+def _fix(name: str, usual: int, needed: int, *, whole: tuple[int, ...]) -> str:
+    """``whole``: what a pass may take once it leaves nothing out; empty if it leaves nothing out now."""
+    if usual in whole:
         return f"mend what the loader leaves out: {name} = {number(usual)} is right for a pass over all rows"
     if whole:
         return f"mend what the loader leaves out, then {name} = {' or '.join(number(n) for n in whole)}"
