@@ -289,3 +289,40 @@ def test_two_splits_of_one_dataset_in_one_log(tmp_path: Path) -> None:
         ("train", ca.Verdict.PASS), ("validation", ca.Verdict.PASS),
     ]  # fmt: skip
     assert loud(result) == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 120), min_size=1, max_size=6),
+    size=st.sampled_from([2, 5, 16, 64]),
+    off=st.sampled_from([-2, -1, 0, 1, 2]),
+    n_epochs=st.integers(1, 4),
+    carries=st.booleans(),
+    way=st.sampled_from([train, pull]),
+    seed=st.integers(0, 1000),
+)
+def test_any_shards_and_any_steps(
+    sizes: list[int], size: int, off: int, n_epochs: int, carries: bool, way: Way, seed: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:  # fmt: skip
+    """GIVEN shards in a shuffled order, cut with or without carry-over WHEN the steps are those of a pass, or a few
+    off THEN silence, or the steps named and everything explained by them."""
+    random = np.random.default_rng(seed)
+    needed = -(-sum(sizes) // size) if carries else sum(-(-n // size) for n in sizes)
+    steps = max(needed + off, 1)
+
+    def one_pass(_: int) -> Iterator[Any]:
+        order = random.permutation(len(sizes)).tolist()
+        return cut(joined(sizes, order), size) if carries else sliced(sizes, order, size)
+
+    folder = tmp_path_factory.mktemp("any")
+    save_shards(folder / "shards", sizes)
+    data = ca.Dataset.open(folder / "shards/*.npy")
+    result = ca.audit(way(folder / "run.parquet", data, cycle(one_pass), steps, n_epochs, batch_size=size))
+    totals = result.splits[0].totals
+    if steps == needed:
+        assert (result.verdict, [f for f in loud(result) if "CA606" not in f]) == (ca.Verdict.PASS, [])
+    else:
+        assert result.verdict is ca.Verdict.FAIL
+        assert ("CA601" if steps < needed else "CA602") in [f.code for f in result.findings]
+        assert totals.unexplained == 0
