@@ -69,8 +69,10 @@ def never_visited(counts: SplitCounts) -> RowSet:
 
 
 def ends_by_itself(count: PassCount) -> bool:
-    """Whether the loader brought this pass to its end, so that what it left out it would not have visited."""
-    return count.ended_by == "loader" and count.complete and count.pass_from != "unknown"
+    """Whether the loader brought this pass to its end, and all it yielded was consumed: what is missed it left out."""
+    return (
+        count.ended_by == "loader" and count.complete and count.pass_from != "unknown" and not count.untrained_batches
+    )
 
 
 def leaves_rows_out(counts: SplitCounts) -> bool:
