@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,91 +13,8 @@ from coverage_audit.counts.recency import Indices
 from coverage_audit.counts.source import SplitSource
 from coverage_audit.counts.tables import EpochCount, Hole, PassCount, Position, Span
 from coverage_audit.counts.tracker import Piece, Tracker
-from coverage_audit.model.rows import Ints, Mask, Repeats, RowSet
-
-NONE: Ints = np.empty(0, np.int64)
-
-
-@dataclass(slots=True)
-class OpenPass:
-    """A pass being counted. ``start``: its first among the stream's yields, ``start_consumed``: among the consumed."""
-
-    number: int
-    start: int
-    start_consumed: int
-    first_batch: int
-    batches: int = 0
-    holes: int = 0
-    visits: int = 0
-    surplus: list[Ints] = field(default_factory=list)
-    sizes: Counter[int] = field(default_factory=Counter)
-    remainders: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """(size, shard) of batches that lie in one shard."""
-    spanning: bool = False
-    tail: Ints = field(default_factory=lambda: NONE)
-    padding: int = 0
-
-
-@dataclass(slots=True)
-class OpenSpan:
-    start: int
-    pass_: int
-    batches: int = 0
-    surplus: int = 0
-    ids: list[Ints] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class OpenHole:
-    first_batch: int
-    batches: int
-    ids: list[Ints]
-    n_rows: int
-    pass_: int
-    after_epoch: int
-    after_fit: int
-
-
-@dataclass(slots=True)
-class Lane:
-    """One stream's state: its tracker, its pass, its part of the epoch."""
-
-    rank: int
-    tracker: Tracker
-    pass_: OpenPass | None = None
-    span: OpenSpan | None = None
-    hole: OpenHole | None = None
-    steps: int = 0
-    batches: int = 0
-    visits: int = 0
-    passes: list[PassCount] = field(default_factory=list)
-    closed: list[OpenPass] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class OpenEpoch:
-    epoch: int
-    fit: int
-    start: int
-    starts_at: Position | None
-    visits: int = 0
-    steps: Counter[int] = field(default_factory=Counter)
-    surplus: list[Ints] = field(default_factory=list)
-    replayed: list[Ints] = field(default_factory=list)
-    replayed_batches: int = 0
-    unidentified: int = 0
-    outside: int = 0
-    spans: list[Span] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Remaining:
-    """What the pass an epoch ended in had still to visit: batches so far, and unvisited rows per shard."""
-
-    batches: int
-    per_shard: Ints
-    sizes: Counter[int]
-    remainders: Counter[tuple[int, int]]
+from coverage_audit.counts.unfinished import NONE, Lane, OpenEpoch, OpenHole, OpenPass, OpenSpan, Remaining
+from coverage_audit.model.rows import Mask, Repeats, RowSet
 
 
 class Accountant:

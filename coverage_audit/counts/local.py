@@ -6,12 +6,13 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import replace
 
-from coverage_audit.counts.accountant import Accountant, Lane
+from coverage_audit.counts.accountant import Accountant
 from coverage_audit.counts.blocks import Tally, read_blocks
 from coverage_audit.counts.needed import Needs, batch_size_of, partial_batches
 from coverage_audit.counts.source import EpochFacts, SplitSource, Stream
 from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts, WriterCount
 from coverage_audit.counts.tracker import Piece, Tracker
+from coverage_audit.counts.unfinished import Lane
 from coverage_audit.model.rows import Repeats, RowSet
 
 # A pass that repeats more than this of its visits has no shape that could be told from sampling.

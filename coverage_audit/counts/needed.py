@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from coverage_audit.counts.accountant import Remaining
 from coverage_audit.counts.tables import EpochCount, PassCount
+from coverage_audit.counts.unfinished import Remaining
 from coverage_audit.model.contract import Contract
 from coverage_audit.model.shards import Shards
 

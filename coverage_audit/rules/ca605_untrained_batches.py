@@ -37,9 +37,13 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     tail = [h for h in counts.holes if h.tail]
     if tail:
         batches = sum(h.batches for h in tail)
+        broke_off = any(end.state == "open" for end in counts.run.writers)
         yield Evidence(
-            message=f"{several(batches, 'batch')} prefetched after the last step and dropped",
-            cause="the trainer pulls ahead of itself",
+            message=f"{several(batches, 'batch')} yielded after the last step "
+            + ("on record" if broke_off else "and never trained on"),
+            cause="the record ends before anybody says whether they were trained on"
+            if broke_off
+            else "the trainer pulls ahead of itself and drops what is left",
             rows=_rows(tail),
             count=sum(h.n_rows for h in tail),
             severity=Severity.INFO,
