@@ -75,12 +75,10 @@ def possible_lengths(batch: Any) -> frozenset[int]:
         return _agreed(batch.values())
     if isinstance(batch, list):
         return _agreed(batch) | {len(batch)}
-    shape = getattr(batch, "shape", None)
-    if shape is None:
-        return frozenset()
     try:
-        return frozenset((int(shape[0]),)) if len(shape) else frozenset()
-    except (TypeError, ValueError):  # a shape of unknown rank or length, as symbolic tensors have
+        shape = getattr(batch, "shape", None)
+        return frozenset((int(shape[0]),)) if shape is not None and len(shape) else frozenset()
+    except Exception:  # noqa: BLE001 - of unknown rank or length, as symbolic tensors; nested ones raise RuntimeError
         return frozenset()
 
 

@@ -52,7 +52,12 @@ class Explicit:
             given, rest = self._take(batch)
         except _NotThereError as absent:
             return batch, Unknown(count_rows(batch), absent.reason, absent.detail)
-        return rest, rows_given(given, rest)
+        except Exception as error:  # noqa: BLE001 - a foreign mapping or list may raise anything; the batch must go on
+            return batch, Unknown(-1, "the ids cannot be taken out of the batch", f"{type(error).__name__}: {error}")
+        try:
+            return rest, rows_given(given, rest)
+        except Exception as error:  # noqa: BLE001 - so may what it holds; its ids are out and must stay out
+            return rest, Unknown(-1, "the ids cannot be held against their batch", f"{type(error).__name__}: {error}")
 
 
 def rows_given(given: Any, batch: Any) -> Answer:

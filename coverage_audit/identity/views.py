@@ -77,8 +77,10 @@ class Views:
                 loose = loose or place.shard >= 0
                 continue
             declared = place.shard >= 0 or place.partner_of >= 0
-            if place.private and declared and leaf.tobytes() != _in_file(leaf, place).tobytes():
-                return batch, Unknown(rows.length, _WRITTEN, f"the first such file is {place.path}")
+            if place.private and declared:
+                doubt = _doubt(leaf, place)
+                if doubt:
+                    return batch, Unknown(rows.length, doubt, f"the first such file is {place.path}")
             if said is None and place.shard >= 0:
                 said = place, rows
             else:
@@ -225,11 +227,15 @@ def _by_rows(
     return (offset, row_bytes, shape[0]) if row_bytes else None
 
 
-def _in_file(view: Array, place: _Place) -> Array:
-    """What the file holds where ``view`` looks."""
-    whole = np.memmap(place.path, np.uint8, "r")
+def _doubt(view: Array, place: _Place) -> str:
+    """Why a view of a copy-on-write map may not show what its file holds; empty if it does."""
     offset = place.data_offset + int(view.__array_interface__["data"][0]) - place.row0
-    return np.ndarray(view.shape, view.dtype, buffer=whole, offset=offset, strides=view.strides)
+    try:
+        whole = np.memmap(place.path, np.uint8, "r")
+        in_file: Array = np.ndarray(view.shape, view.dtype, buffer=whole, offset=offset, strides=view.strides)
+    except (OSError, ValueError, TypeError):  # deleted, emptied, cut short
+        return _GONE
+    return "" if view.tobytes() == in_file.tobytes() else _WRITTEN
 
 
 def _text(rows: _Rows) -> str:
@@ -240,3 +246,4 @@ def _text(rows: _Rows) -> str:
 _NO_VIEW = "no array of the batch is a view of a declared shard"
 _NO_ROWS = "the views of declared shards in the batch do not show whole rows one by one"
 _WRITTEN = "a copy-on-write memory map was written to"
+_GONE = "the file of a copy-on-write memory map is gone or cut short"

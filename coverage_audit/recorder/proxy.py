@@ -69,7 +69,7 @@ class _Pulls(_Delegate):
         if isinstance(error, StopIteration):
             self._audit_stream.end(self._audit_segment, "exhausted")
         else:
-            self._audit_stream.end(self._audit_segment, "failed", f"{type(error).__name__}: {error}")
+            self._audit_stream.end(self._audit_segment, "failed", error)
 
 
 class _Generates(_Pulls):
@@ -140,6 +140,7 @@ class LoaderProxy(_Delegate):
     _audit_opener: Opener
     _audit_callback: Callable[[LoaderProxy], Any]
     _audit_tells_passes = True
+    _audit_last: Segment | None = None
 
     def __init__(self, inner: Any, recorder: Recorder, opener: Opener, callback: Callable[[LoaderProxy], Any]) -> None:
         _set(self, "_audit_inner", inner)
@@ -165,6 +166,7 @@ class LoaderProxy(_Delegate):
         owner, is_peek = self._audit_opener(frame)
         told_pass = self._audit_tells_passes and pass_ is None
         segment = stream.open(told_pass=told_pass, pass_=-1 if pass_ is None else pass_, owner=owner, is_peek=is_peek)
+        _set(self, "_audit_last", segment)
         kind = GeneratorSegment if isinstance(inner, types.GeneratorType) else SegmentIterator
         return kind(inner, segment, self)
 
@@ -179,15 +181,16 @@ class IteratorProxy(LoaderProxy, _Pulls):
     def _audit_segment(self) -> Segment:  # type: ignore[override]
         if self._audit_direct is None:
             _set(self, "_audit_direct", self._audit_stream.open(told_pass=False))
+            _set(self, "_audit_last", self._audit_direct)
             assert self._audit_direct is not None
         return self._audit_direct
 
 
 class GeneratorProxy(IteratorProxy, _Generates):
-    """Around a generator; closing it ends the last segment."""
+    """Around a generator; closing it ends its last segment."""
 
     def _audit_begun(self) -> Segment | None:
-        return self._audit_stream.split.last
+        return self._audit_last
 
 
 def wrap_loader(loader: Any, recorder: Recorder, opener: Opener, callback: Callable[[LoaderProxy], Any]) -> LoaderProxy:

@@ -87,14 +87,14 @@ class Stream:
         except Exception as error:  # noqa: BLE001 - as writer.guard(), which costs a microsecond too much here
             writer.fail(error)
 
-    def end(self, segment: Segment, how: str, error: str = "") -> None:
+    def end(self, segment: Segment, how: str, error: BaseException | None = None) -> None:
         """The iteration is over: "exhausted", "failed" or "closed". Told once per segment."""
         writer, split = self.writer, self.split
         if writer is None or segment.ended is not None or split.closed:
             return
         with writer.guard(), writer.lock:
             segment.ended = how
-            facts = {"segment": segment.number, "how": how} | ({"error": error} if error else {})
+            facts = {"segment": segment.number, "how": how} | ({} if error is None else {"error": _text(error)})
             writer.mark(MarkKind.ENDED, split.info.name, **facts)
             if writer.quiet_at is not None:
                 self._settle(writer, segment)
@@ -136,3 +136,10 @@ class Stream:
             writer.go_idle()
         else:
             writer.quiet_at = None
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - a loader's exception may be unable to say what it is
+        return type(error).__name__

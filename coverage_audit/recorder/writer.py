@@ -14,7 +14,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,12 @@ class Writer:
                 if self._failure is None or self._failure_marked or self._try_failure(journal):
                     journal.write_mark(Mark(MarkKind.CLOSED, "", time.time_ns()))
                 journal.close()
-                if not self._forked:
+                if not journal.path.exists():
+                    warn(
+                        f"{self.path}: {journal.path.name} was deleted or moved while it was being written; what it "
+                        "recorded is lost with it. Keep the log and its state folder in their place during training"
+                    )
+                elif not self._forked:
                     self._make_parts()
             except Exception as error:  # noqa: BLE001 - closing happens at exit too, where nobody catches
                 warn(
@@ -260,11 +265,13 @@ def writer_at(log: str | Path, options: LogOptions, place: Place) -> Writer:
 
 
 def warn(message: str) -> None:
-    """One :class:`RecordingWarning`; where warnings are made errors, a line on stderr, as training must go on."""
+    """One :class:`RecordingWarning`; where that raises, a line on stderr if there is one, as training must go on."""
     try:
         warnings.warn(message, RecordingWarning, stacklevel=2)
-    except RecordingWarning:
-        sys.stderr.write(f"coverage-audit: {message}\n")
+    except Exception:  # noqa: BLE001 - warnings made errors, or a program's own showwarning that fails
+        if sys.stderr is not None:
+            with suppress(OSError, ValueError):  # nobody listens, or it is closed: the log has its mark
+                sys.stderr.write(f"coverage-audit: {message}\n")
 
 
 def _close_all() -> None:

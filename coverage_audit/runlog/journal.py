@@ -77,7 +77,7 @@ class Journal:
         self._roll_bytes = roll_bytes
         self._sync_every = sync_every
         self._synced = time.monotonic()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may tell of a checkpoint in the middle of a write
         self._size = 0
         self._fd = self._create()
         self._first_fd = self._fd
@@ -245,7 +245,7 @@ class Journal:
 
     def _forget(self) -> None:
         """In a forked child: the parent's lock must not outlive the parent, nor its events be written twice."""
-        self._lock = threading.Lock()  # a thread that held it is not here
+        self._lock = threading.RLock()  # a thread that held it is not here
         self._release(sync=False)
 
 
