@@ -21,8 +21,9 @@ WRITER = re.compile(rf"(?P<stem>{STEM.pattern})\.json")
 
 
 def state_of(log: Path) -> Path:
-    """``run.parquet`` -> ``run.parquet.state``."""
-    return log.with_name(log.name + ".state")
+    """``run.parquet`` -> ``run.parquet.state``; ``.`` and ``..`` by the names of the folders they are."""
+    named = log if log.name not in ("", "..") else Path(os.path.abspath(log))
+    return named.parent / f"{named.name}.state"
 
 
 def files_like(folder: Path, pattern: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:

@@ -39,6 +39,14 @@ def test_a_folder_of_logs_is_all_of_them_but_those_moved_away(runs: Path) -> Non
     assert find_logs(["runs"]) == ["runs/a.parquet", "runs/b.parquet", "runs/c.parquet"]
 
 
+def test_the_folder_one_is_in(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(runs / "runs")
+    assert find_logs(["."]) == find_logs(["./"]) == ["a.parquet", "b.parquet", "c.parquet"]
+    monkeypatch.chdir("b.parquet")
+    assert find_logs([".."]) == ["../a.parquet", "../b.parquet", "../c.parquet"]
+    assert find_logs(["."]) == ["."], "inside a log it is that log"
+
+
 def test_a_glob(runs: Path) -> None:
     assert find_logs(["runs/[ab].*"]) == ["runs/a.parquet", "runs/b.parquet", "runs/b.parquet.prev-old"]
     assert find_logs(["r*"]) == find_logs(["runs"])
