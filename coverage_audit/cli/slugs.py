@@ -28,8 +28,8 @@ SLUGS = {
     "shards in order, from 0; a selection can only become smaller.",
     "rows-twice": "A selection is a set of rows, so each id comes once. For loaders that repeat rows on purpose "
     "declare a contract such as with-replacement instead.",
-    "same-shard-twice": "One file was named twice, perhaps by two patterns or through a link. Its rows would count "
-    "twice.",
+    "same-shard-twice": "One file was named twice, perhaps by two patterns or through a link, and its rows would count "
+    "twice; or two shards have one name.",
     "unaligned-files": "The files of aligned= must pair with the shards one by one: as many files, the same row "
     "counts, and the same numbers in their names where both come from patterns.",
     "uneven-members": "The arrays of an .npz archive have different lengths, so the archive alone does not say which "

@@ -36,6 +36,15 @@ class Dataset:
     paths: tuple[Path | None, ...]
     partners: tuple[tuple[Path, ...], ...] = field(default=())
 
+    def __post_init__(self) -> None:
+        names = [shard.name for shard in self.shards]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise DatasetError(
+                f"two shards are named {twice!r}: a report tells rows by shard, so give each a name of its own",
+                slug="same-shard-twice",
+            )
+
     @classmethod
     def open(
         cls, paths: PathLike | Iterable[PathLike], aligned: PathLike | Iterable[PathLike] | None = None

@@ -76,6 +76,10 @@ def test_a_torch_tensor_and_its_loader() -> None:
             "mapping is a list of shards) [mixed-arrays]",
         ),
         ({}, "an empty mapping has no shards: name at least one [not-rows]"),
+        (
+            {1: 3, "1": 4},
+            "two shards are named '1': a report tells rows by shard, so give each a name of its own [same-shard-twice]",
+        ),
         (Unsized(), "Unsized has no length (infinite): give the number of rows instead [no-length]"),
         (
             iter([]),
