@@ -15,6 +15,7 @@ from coverage_audit.errors import UsageError
 from coverage_audit.model.finding import Finding, Severity
 from coverage_audit.model.rows import RowSet
 from coverage_audit.model.run import RunInfo
+from coverage_audit.model.words import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,8 +224,8 @@ def _epoch(split: SplitResult, epoch: int) -> EpochCount:
     for e in split.counts.epochs:
         if e.epoch == epoch:
             return e
-    known = len(split.counts.epochs)
-    raise UsageError(f"epoch {epoch} of {split.name} was not recorded; {known} epochs were", slug="no-epoch")
+    known = listed([e.epoch for e in split.counts.epochs]) or "none"
+    raise UsageError(f"epoch {epoch} of {split.name} was not recorded; recorded: {known}", slug="no-epoch")
 
 
 def _ranges(split: SplitResult, rows: RowSet) -> pd.DataFrame:

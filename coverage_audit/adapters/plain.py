@@ -32,4 +32,6 @@ def require_iterable(loader: Any) -> None:
         remedy = "give its class an __iter__ that returns self"
     else:
         remedy = "wrap what yields the batches: a generator, an iterator or an iterable"
-    raise UsageError(f"a {type(loader).__name__} cannot be iterated: {remedy}", slug="not-iterable")
+    raise UsageError(
+        f"{repr(loader)[:60]} of type {type(loader).__name__} cannot be iterated: {remedy}", slug="not-iterable"
+    )

@@ -67,7 +67,7 @@ class Recorder:
     ) -> None:
         for name, value in (("batch_size", batch_size), ("steps_per_epoch", steps_per_epoch), ("epochs", epochs)):
             _require_positive(name, value)
-        if sync_every is not None and not sync_every > 0:
+        if sync_every is not None and not (_is_number(sync_every) and sync_every > 0):
             raise UsageError(
                 f"sync_every={sync_every!r}: give seconds above 0, or None to leave it out", slug="bad-argument"
             )
@@ -194,10 +194,14 @@ def _checked(dataset: Any) -> Dataset:
     if isinstance(dataset, Dataset):
         return dataset
     raise UsageError(
-        f"dataset={str(dataset)[:60]!r} is a {type(dataset).__name__}: give ca.Dataset.open(paths) for files, "
+        f"dataset={repr(dataset)[:60]} is of type {type(dataset).__name__}: give ca.Dataset.open(paths) for files, "
         "ca.Dataset.of(array or length) for anything else",
         slug="bad-dataset",
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _require_positive(name: str, value: Any) -> None:

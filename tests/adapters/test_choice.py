@@ -52,10 +52,10 @@ def test_what_can_be_iterated_can_be_wrapped(loader: Any) -> None:
 @pytest.mark.parametrize(
     ("loader", "message"),
     [
-        (3, "a int cannot be iterated: wrap what yields the batches"),
-        (None, "a NoneType cannot be iterated"),
-        (make_batches, r"a function cannot be iterated: call it: wrap\(make_batches\(\.\.\.\), \.\.\.\)"),
-        (NextOnly(), "a NextOnly cannot be iterated: give its class an __iter__ that returns self"),
+        (3, "3 of type int cannot be iterated: wrap what yields the batches"),
+        (None, "None of type NoneType cannot be iterated"),
+        (make_batches, r"of type function cannot be iterated: call it: wrap\(make_batches\(\.\.\.\), \.\.\.\)"),
+        (NextOnly(), "of type NextOnly cannot be iterated: give its class an __iter__ that returns self"),
         ("shards/*.npy", r"'shards/\*\.npy' is text, not a loader"),
     ],
 )

@@ -321,7 +321,9 @@ def test_killed_it_is_open(log: Path) -> None:
         ({"sync_every": 0}, "bad-argument", "sync_every=0: give seconds above 0"),
         ({"run_id": ""}, "bad-run-id", "run_id='' names no run"),
         ({"data_parallel": (2, 2)}, "bad-data-parallel", r"data_parallel=\(2, 2\) is no \(index, size\)"),
-        ({"dataset": "x_*.npy"}, "bad-dataset", r"dataset='x_\*.npy' is a str: give ca.Dataset.open\(paths\)"),
+        ({"dataset": "x_*.npy"}, "bad-dataset", r"dataset='x_\*.npy' is of type str: give ca.Dataset.open"),
+        ({"dataset": 100}, "bad-dataset", r"dataset=100 is of type int: give ca.Dataset.open"),
+        ({"sync_every": "5"}, "bad-argument", r"sync_every='5': give seconds above 0"),
     ],
 )
 def test_arguments_that_cannot_be_meant(log: Path, options: dict[str, Any], slug: str, message: str) -> None:
