@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len, set_cell_size
@@ -15,6 +16,7 @@ from coverage_audit.reporters.view_tables import Gap, Line, Table
 from coverage_audit.result import AuditResult, Verdict
 
 NARROWEST = 40
+GLUE = "\ue000"  # of private use and one cell wide: stands for a space while lines are broken
 STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCOMPLETE": "bold magenta", "warn": "yellow", "info": "cyan"}
 LABELS = {Verdict.PASS: "PASS", Verdict.FAIL: "FAIL", Verdict.INCOMPLETE: "INCOMPLETE"}
 
@@ -49,6 +51,7 @@ class _Page:
 
     def wrap(self, text: Text, first: int = 0, rest: int = 0) -> Iterator[Text]:
         """``text`` over as many lines as it needs, the first indented by ``first``, the others by ``rest``."""
+        text = _glued(text)
         head, *more = text.wrap(self._console, self.width - first) or [Text()]
         if more and first != rest:
             # Lines after the first have another room, so what did not fit is wrapped again for it.
@@ -56,9 +59,21 @@ class _Page:
             head.rstrip()
             offset = len(tail.plain) - len(tail.plain.lstrip())
             more = list(tail[offset:].wrap(self._console, self.width - rest))
-        yield _indented(head, first)
+        yield _indented(_unglued(head), first)
         for line in more:
-            yield _indented(line, rest)
+            yield _indented(_unglued(line), rest)
+
+
+def _glued(text: Text) -> Text:
+    """The text with formulas such as ``ceil(n / 64)`` in one piece, so that no line breaks inside them."""
+    glued = text.copy()
+    glued.plain = re.sub(r"(?<=\w) / (?=\w)", f"{GLUE}/{GLUE}", glued.plain)
+    return glued
+
+
+def _unglued(text: Text) -> Text:
+    text.plain = text.plain.replace(GLUE, " ")
+    return text
 
 
 def _lines(report: ReportView, page: _Page) -> Iterator[Text]:
