@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import sys
 import types
+import weakref
 from typing import Any
 
 from coverage_audit.errors import UsageError
@@ -20,6 +21,9 @@ from coverage_audit.recorder.trainer import Trainer
 from coverage_audit.recorder.writer import Writer, warn
 
 _ADAPTER = "keras.src.trainers.data_adapters.generator_data_adapter"
+
+_peekers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+"""The adapters that peeked at something wrapped, by their ids, for as long as they live."""
 
 
 def who_iterates(frame: types.FrameType) -> tuple[int | None, bool]:
@@ -31,7 +35,25 @@ def who_iterates(frame: types.FrameType) -> tuple[int | None, bool]:
         return (None if adapter is None else id(adapter)), False
     caller = frame.f_back
     adapter = None if caller is None else caller.f_locals.get("self")
-    return (None if adapter is None else id(adapter)), True
+    if adapter is None:
+        return None, True
+    _peekers[id(adapter)] = adapter
+    return id(adapter), True
+
+
+def loop_over(frame: types.FrameType | None) -> int | None:
+    """What the nearest ``fit`` or ``evaluate`` above ``frame`` iterates: its adapter, as :func:`who_iterates` names it.
+
+    0 where that never peeked at anything wrapped; None where no such loop is found.
+    """
+    while frame is not None:
+        if frame.f_code.co_name in ("fit", "evaluate") and "epoch_iterator" in frame.f_locals:
+            adapter = getattr(frame.f_locals["epoch_iterator"], "data_adapter", None)
+            if adapter is None:
+                return None
+            return id(adapter) if _peekers.get(id(adapter)) is adapter else 0
+        frame = frame.f_back
+    return None
 
 
 def peeks_are_known() -> bool:
@@ -89,7 +111,8 @@ def _callback_class() -> type[Any]:
             return _inert, ()
 
         def on_train_begin(self, logs: Any = None) -> None:
-            self._tell(lambda t: t.train_begin(self))
+            frame = sys._getframe(1)
+            self._tell(lambda t: t.train_begin(self, loop_over(frame) if t.peeks_known else None))
 
         def on_train_end(self, logs: Any = None) -> None:
             self._tell(lambda t: t.train_end(self))
@@ -107,7 +130,8 @@ def _callback_class() -> type[Any]:
             self._tell(lambda t: t.batch_end(self, t.fit, batch))
 
         def on_test_begin(self, logs: Any = None) -> None:
-            self._tell(lambda t: t.test_begin(self))
+            frame = sys._getframe(1)
+            self._tell(lambda t: t.test_begin(self, loop_over(frame) if t.peeks_known else None))
 
         def on_test_end(self, logs: Any = None) -> None:
             self._tell(lambda t: t.test_end(self))

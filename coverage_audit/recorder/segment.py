@@ -52,7 +52,7 @@ class Split:
     last_peek: Segment | None = None
     streams: list[Segment] = field(default_factory=list)
     """The segments that replay the batches of the last peek, in order."""
-    _peek_of: dict[int, int] = field(default_factory=dict)
+    _peek_of: dict[int, Segment] = field(default_factory=dict)
 
     def join(self, info: SplitInfo) -> None:
         """Another loader or recorder of this split: what it declares newly counts from here on.
@@ -87,17 +87,21 @@ class Split:
         peek = None
         if is_peek:
             peek = number
-            if owner is not None:
-                self._peek_of[owner] = number
-        elif owner is not None:
-            peek = self._peek_of.get(owner)
+        elif owner is not None and owner in self._peek_of:
+            peek = self._peek_of[owner].number
         segment = Segment(number, self.passes if told_pass else pass_, opened_at, peek)
         self.segments += 1
         self.passes += told_pass
         self.last = segment
         if is_peek:
+            if owner is not None:
+                self._peek_of[owner] = segment
             self.last_peek = segment
             self.streams = []
         elif self.last_peek is not None and peek in (None, self.last_peek.number):
             self.streams.append(segment)
         return segment
+
+    def peek_by(self, owner: int) -> Segment | None:
+        """What ``owner`` peeked at, None if that was nothing of this split."""
+        return self._peek_of.get(owner)

@@ -71,7 +71,9 @@ class _Loop:
 class Trainer:
     """What all Keras callbacks of one writer know together, so that each event is written once.
 
-    Which split a fit or an evaluation uses is told from whose peek came last before it began.
+    Which split a fit or an evaluation uses is told by who peeked (``over``: as the owner of
+    :meth:`~coverage_audit.recorder.segment.Split.open`, 0 for what never was a split of ours); where that is not known
+    (None), from whose peek came last before it began.
     """
 
     writer: Writer
@@ -79,20 +81,23 @@ class Trainer:
     fit: _Loop | None = None
     evaluation: _Loop | None = None
     handled: int = 0
+    displaced: Any = None
+    """The ``params`` of a fit that had not ended when another began: as a rule it died."""
 
-    def train_begin(self, owner: Teller) -> None:
+    def train_begin(self, owner: Teller, over: int | None = None) -> None:
         if self._is_anothers(self.fit, owner):
             return
         for split in self.writer.splits:  # of a fit that died by an exception
             split.in_fit = False
-        split_or_none = self._newest()
-        self.fit = _Loop(owner.params, owner, *self._loop_over(split_or_none, whole=True))
+        split_or_none, peek = self._looked_at(over)
+        if self.fit is not None:
+            self.displaced = self.fit.params
+        self.fit = _Loop(owner.params, owner, *self._loop_over(split_or_none, peek, whole=True))
         self.evaluation = None
         self.writer.trainer_busy = True
         self.writer.quiet_at = None
         if split_or_none is not None and self.fit.stream is not None:
             split_or_none.in_fit = True
-            peek = self._peek(split_or_none)
             params = owner.params or {}
             self.fit.stream.mark(
                 MarkKind.FIT_BEGIN,
@@ -116,22 +121,21 @@ class Trainer:
         if self.fit is not None and self.fit.owner is owner and self.fit.stream is not None:
             self.fit.stream.mark(kind, number=int(number))
 
-    def test_begin(self, owner: Teller) -> None:
+    def test_begin(self, owner: Teller, over: int | None = None) -> None:
         if self._is_anothers(self.evaluation, owner) or self._is_anothers(self.fit, owner):
             return
         fit = self.fit
         in_fit = fit is not None and fit.params is owner.params
-        if fit is not None and in_fit:
+        split, peek = self._looked_at(over)
+        if fit is not None and in_fit and over is None:  # a fit peeks at its validation data once
             if not fit.looked_for_evaluated:
-                fit.evaluated, fit.looked_for_evaluated = self._newest(), True
+                fit.evaluated, fit.looked_for_evaluated = split, True
             split = fit.evaluated
-        else:
-            split = self._newest()
+            peek = None if split is None else self._peek(split)
         self.handled = self.writer.opened
-        self.evaluation = _Loop(owner.params, owner, *self._loop_over(split, whole=False))
+        self.evaluation = _Loop(owner.params, owner, *self._loop_over(split, peek, whole=False))
         if self.evaluation.stream is not None:
             self.writer.quiet_at = None
-            peek = None if split is None else self._peek(split)
             self.evaluation.stream.mark(
                 MarkKind.EVALUATION_BEGIN,
                 in_fit=in_fit,
@@ -154,7 +158,10 @@ class Trainer:
             loop.began = batch
 
     def batch_end(self, owner: Teller, loop: _Loop | None, batch: int) -> None:
-        if loop is None or loop.owner is not owner or loop.stream is None:
+        if loop is None or loop.owner is not owner:
+            self._require_one_fit(owner)
+            return
+        if loop.stream is None:
             return
         steps = 1 if loop.began is None else batch - loop.began + 1
         loop.began = None
@@ -165,6 +172,11 @@ class Trainer:
         """Batches that are only predicted on are neither trained nor evaluated."""
         self.handled = self.writer.opened
 
+    def _require_one_fit(self, owner: Teller) -> None:
+        """Raise if a fit goes on that another one displaced: then their steps cannot be told apart."""
+        if self.displaced is not None and owner.params is self.displaced:
+            raise RuntimeError("two fits at once in one process: give each a log= of its own")
+
     def _is_anothers(self, loop: _Loop | None, owner: Teller) -> bool:
         """Whether another callback of the very same call has it already."""
         return loop is not None and loop.owner is not owner and loop.params is owner.params
@@ -172,17 +184,20 @@ class Trainer:
     def _peek(self, split: Split) -> Segment | None:
         return split.last_peek if self.peeks_known else split.last
 
-    def _newest(self) -> Split | None:
-        """The split that was peeked at last, since it was last asked."""
-        since, self.handled = self.handled, self.writer.opened
-        peeked = [(peek.opened_at, split) for split in self.writer.splits if (peek := self._peek(split)) is not None]
-        opened_at, newest = max(peeked, key=lambda pair: pair[0], default=(0, None))
-        return newest if opened_at > since else None
+    def _looked_at(self, over: int | None) -> tuple[Split | None, Segment | None]:
+        """The split of a loop that begins, and its peek: told by ``over``, else peeked at last and not yet used."""
+        since, self.handled = (self.handled if over is None else 0), self.writer.opened
+        peeks = [
+            (peek.opened_at, split, peek)
+            for split in self.writer.splits
+            if (peek := self._peek(split) if over is None else split.peek_by(over)) is not None
+        ]
+        opened_at, newest, peek = max(peeks, key=lambda found: found[0], default=(0, None, None))
+        return (newest, peek) if opened_at > since else (None, None)
 
-    def _loop_over(self, split: Split | None, *, whole: bool) -> tuple[Stream | None, _Position]:
+    def _loop_over(self, split: Split | None, peek: Segment | None, *, whole: bool) -> tuple[Stream | None, _Position]:
         if split is None:
             return None, _Position(None, [])
-        return (
-            Stream(self.writer, split, Unasked()),
-            _Position(split.last_peek, split.streams, 0 if whole else len(split.streams)),
-        )
+        # Somebody else may have peeked since: then nothing tells where this loop's own streams end.
+        streams = split.streams if peek is split.last_peek else []
+        return Stream(self.writer, split, Unasked()), _Position(peek, streams, 0 if whole else len(streams))

@@ -283,6 +283,72 @@ def predicted_between(b: Bench) -> None:
     fit(net, gen, steps_per_epoch=4)
 
 
+def arrays(rows: int = 3 * B) -> dict[str, Any]:
+    return {"x": np.zeros((rows, 3), "float32"), "y": np.zeros((rows, 1), "float32"), "batch_size": B, "verbose": 0}
+
+
+def evaluated_before_arrays(b: Bench) -> None:
+    """What was peeked at and never told of is not what the next fit, of arrays, trains on."""
+    net, val = b.model(), b.validation()
+    net.evaluate(val, steps=3, verbose=0)
+    b.train()
+    net.fit(**arrays(), epochs=2, validation_data=val, validation_steps=2, callbacks=[val.callback()])
+    b.truth.trained.clear()
+    del b.truth.evaluated[:3]
+
+
+def predicted_before_others(b: Bench) -> None:
+    """Fits of arrays, and of a generator that is not wrapped, after predictions on a wrapped one."""
+    net, gen = b.model(), b.train()
+    callback = gen.callback()
+    fit(net, gen, steps_per_epoch=3, callbacks=[callback])
+    net.predict(gen, steps=3, verbose=0)
+    net.fit(**arrays(), callbacks=[callback])
+    net.predict(gen, steps=2, verbose=0)
+    net.fit(((x, y) for x, y, _ in batches(Truth())), steps_per_epoch=3, verbose=0, callbacks=[callback])
+    del b.truth.trained[3:]
+    fit(net, gen, steps_per_epoch=3, callbacks=[callback])
+
+
+def baseline_at_train_begin(b: Bench) -> None:
+    """Another callback evaluates before ours hears of the fit."""
+    net, gen, val = b.model(), b.train(), b.validation()
+    baseline = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: net.evaluate(val, steps=2, verbose=0))
+    fit(net, gen, steps_per_epoch=3, epochs=2, callbacks=[baseline, gen.callback()])
+    b.truth.evaluated.clear()
+
+
+def nested_in_a_fit(b: Bench) -> None:
+    """Callbacks of the user predict and evaluate, on the very generators, in the middle of a fit."""
+    net, gen, val = b.model(), b.train(), b.validation()
+    told = val.callback()
+    nested = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: net.predict(gen, steps=2, verbose=0),
+        on_epoch_end=lambda epoch, logs: net.evaluate(val, steps=2, verbose=0, callbacks=[told]),
+    )
+    fit(net, gen, steps_per_epoch=3, epochs=3, callbacks=[nested, gen.callback()])
+
+
+def interrupted(b: Bench) -> None:
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if batch == 3:
+                raise KeyboardInterrupt
+
+    net, gen, val = b.model(), b.train(), b.validation()
+    callback = gen.callback()
+    with pytest.raises(KeyboardInterrupt):
+        fit(net, gen, steps_per_epoch=10, callbacks=[callback, Interrupt()])
+    net.evaluate(val, steps=3, verbose=0, callbacks=[callback])
+    fit(net, gen, steps_per_epoch=3, epochs=2, callbacks=[callback])
+
+
+def many_fits(b: Bench) -> None:
+    net, gen = b.model(), b.train()
+    for _ in range(50):
+        fit(net, gen, steps_per_epoch=2)
+
+
 def looked_at_first(b: Bench) -> None:
     gen = b.train()
     next(gen)
@@ -304,7 +370,8 @@ SCENARIOS = (
     infinite, slices, unbuilt, bursty, finite_without_steps, finite_with_steps, finite_exact, one_batch,
     one_step_epochs, two_fits, eager, validation_infinite, validation_finite, validation_now_and_then, both_callbacks,
     validation_elsewhere, two_fits_validated, stopped, failing, failing_then_fit, evaluated_alone, fit_then_evaluate,
-    predicted_between, looked_at_first, handed_on_as_iterator, without_callback, *(ONLY_TF if TF else ()),
+    predicted_between, evaluated_before_arrays, predicted_before_others, baseline_at_train_begin, nested_in_a_fit,
+    interrupted, many_fits, looked_at_first, handed_on_as_iterator, without_callback, *(ONLY_TF if TF else ()),
 )  # fmt: skip
 
 

@@ -132,7 +132,7 @@ def test_a_signal_may_come_in_the_middle_of_a_write(log: Path) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     tags = [data["tag"] for kind, _, data in marks(log) if kind == "checkpoint"]
-    assert tags == [f"signal {k}" for k in handled]
+    assert sorted(tags) == sorted(f"signal {k}" for k in handled)  # a signal may come in the handler of another
     assert [number for number, *_ in batches(log)] == list(range(pulled))
 
 
