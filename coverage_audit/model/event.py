@@ -87,7 +87,8 @@ class MarkKind(enum.Enum):
 
     OPENED = "opened"  # an iter(): [segment]
     ENDED = "ended"  # the stream of a segment stopped: [segment, how: exhausted|failed|closed, error]
-    FIT_BEGIN = "fit_begin"  # [peek: segment of the batches peeked at, or -1; steps, epochs: the trainer's]
+    FIT_BEGIN = "fit_begin"  # [peek: segment of the batches peeked at, or -1; steps, epochs: the trainer's;
+    #                             taken: how many batches yielded just before are the fit's, 0 if absent]
     FIT_END = "fit_end"
     EPOCH_BEGIN = "epoch_begin"  # [number: the trainer's own]
     EPOCH_END = "epoch_end"  # [number]

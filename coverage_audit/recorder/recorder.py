@@ -124,7 +124,8 @@ class Recorder:
         itself, its rows found as ``ids=``/``identify=`` say. None: the step took the next batch that the wrapped
         loader of this recorder yielded.
         """
-        self._begin()
+        # Said with the first step, the fit has begun with the batch that this step took.
+        self._begin(taken=0 if rows is not None else 1)
         if rows is not None:
             if self._direct is None:
                 self._direct = self.stream.open(told_pass=False)
@@ -161,12 +162,12 @@ class Recorder:
     def _n_ids(self) -> int | None:
         return None if self.stream.split.shards is None else self.stream.split.shards.n_ids
 
-    def _begin(self) -> None:
+    def _begin(self, taken: int = 0) -> None:
         """A loop that says itself what it consumes is one long fit without anything peeked at."""
         split = self.stream.split
         if not split.in_fit:
             split.in_fit = True
-            self.stream.mark(MarkKind.FIT_BEGIN, peek=-1)
+            self.stream.mark(MarkKind.FIT_BEGIN, peek=-1, **({"taken": taken} if taken else {}))
 
     def _finish(self) -> None:
         if self.stream.split.in_fit:

@@ -194,7 +194,7 @@ def _tell(matchers: Mapping[str, SplitMatcher], mark: Mark) -> None:
     elif mark.kind is MarkKind.ENDED:
         split.ended(int(data["segment"]), str(data.get("how", "")), str(data.get("error") or ""))
     elif mark.kind is MarkKind.FIT_BEGIN:
-        split.fit_begun(int(data.get("peek", DIRECT)), _number(data.get("steps")))
+        split.fit_begun(int(data.get("peek", DIRECT)), _number(data.get("steps")), int(data.get("taken", 0)))
         _begin_scopes(matchers, split)
     elif mark.kind is MarkKind.FIT_END:
         split.fit_ended()

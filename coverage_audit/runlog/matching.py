@@ -119,15 +119,20 @@ class SplitMatcher:
 
     # --- what the trainer says
 
-    def fit_begun(self, peek: int, steps: int | None) -> None:
-        """A fit of this split begins, with the batches of segment ``peek`` peeked at; DIRECT: it takes its own."""
+    def fit_begun(self, peek: int, steps: int | None, taken: int = 0) -> None:
+        """A fit of this split begins, with the batches of segment ``peek`` peeked at; DIRECT: it takes its own, and
+        has taken the ``taken`` latest of the latest segment already."""
         self._suspended = self._epoch = None  # of a fit that was cut short
         self.scope_begun()
         self.fit, self._fits, self._declared = self._fits, self._fits + 1, steps
         self._windows_left -= 1
         if peek == DIRECT:
-            self._drop_pending()
+            latest = self._of_segment(self._latest) if taken and self._latest is not None else ()
+            mine = latest[-taken:]
+            self._drop_pending(keep=mine)
             self._consumer = Consumer(evaluation=False)
+            for batch in mine:
+                self._consumer.add(batch)
             return
         peeked = self._of_segment(peek)
         self._drop_pending(before_segment=peek)

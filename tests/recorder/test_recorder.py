@@ -131,6 +131,20 @@ def test_two_splits_share_a_writer_and_the_last_one_closes_it(log: Path) -> None
     assert sorted(p.name for p in log.iterdir()) == ["part-a000-r0000-p0001-00000.parquet"]
 
 
+def test_steps_of_a_loop_without_epochs(log: Path) -> None:
+    """GIVEN a loop that only tells its steps THEN the first one took the batch pulled just before it, and one that was
+    pulled earlier, to look at it, was not trained."""
+    gen = ca.wrap((np.array([k]) for k in range(5)), DATA, log, ids=lambda batch: batch)
+    next(gen)
+    for _ in range(3):
+        next(gen)
+        gen.recorder.step()
+    gen.recorder.close()
+    read = read_log(log)
+    (visits,) = read.visits(read.writers[0])
+    assert list(zip(visits.row.tolist(), visits.step.tolist(), strict=True)) == [(0, -1), (1, 0), (2, 1), (3, 2)]
+
+
 def test_after_the_close_batches_pass_unrecorded(log: Path) -> None:
     """GIVEN a closed recorder THEN its loader still works; iterating it again is worth a warning, once."""
     gen = ca.wrap((np.array([k]) for k in range(5)), DATA, log, ids=lambda batch: batch)
