@@ -68,6 +68,8 @@ def _explains(finding: Finding, split: SplitResult | None) -> str:
         return f"explains {number(finding.explained)} of {number(whole)} {' or '.join(kinds)} row-epochs"
     if len(kinds) > 1:
         return f"explains all {number(totals.missed)} missed and {number(totals.repeated)} repeated row-epochs"
+    if whole == 1:
+        return f"explains the 1 {kinds[0]} row-epoch"
     return f"explains all {number(whole)} {kinds[0]} row-epochs" if kinds else ""
 
 

@@ -121,8 +121,10 @@ def _passed(split: SplitResult) -> str:
         noun = "evaluation" if counts.evaluation else "epoch"
         where = _in_each(len(counts.complete_epochs), noun, f"{noun}s") + _steps_each(split)
     if missed > 0:
-        unit = {"run": "rows", "pass": "row-passes"}.get(counts.info.contract.per, "row-epochs")
-        return f"{number(missed)} missed {unit} {where} are let through ({counts.info.contract.kind}, and the gates)"
+        unit = {"run": "row", "pass": "row-pass"}.get(counts.info.contract.per, "row-epoch")
+        many = several(missed, f"missed {unit}")
+        be = "is" if missed == 1 else "are"
+        return f"{many} {be} let through ({counts.info.contract.kind}, and the gates)"
     if repeated > 0:
         return f"every one of {n} rows seen {where}; {number(repeated)} repeated"
     return f"every one of {n} rows seen exactly once {where}"

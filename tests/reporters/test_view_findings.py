@@ -66,6 +66,7 @@ def test_ranges_are_capped_and_the_rest_stated() -> None:
     [
         ((186, 0), 186, "explains all 186 missed row-epochs"),
         ((0, 12), 12, "explains all 12 repeated row-epochs"),
+        ((1, 0), 1, "explains the 1 missed row-epoch"),
         ((186, 12), 198, "explains all 186 missed and 12 repeated row-epochs"),
         ((186, 0), 100, "explains 100 of 186 missed row-epochs"),
         ((1186, 12), 100, "explains 100 of 1,198 missed or repeated row-epochs"),
