@@ -174,7 +174,7 @@ class Writer:
                         f"{self.path}: {journal.path.name} was deleted or moved while it was being written; what it "
                         "recorded is lost with it. Keep the log and its state folder in their place during training"
                     )
-                elif not self._forked:
+                elif not (self._forked or _ends_by_interrupt()):
                     self._make_parts()
             except Exception as error:  # noqa: BLE001 - closing happens at exit too, where nobody catches
                 warn(
@@ -272,6 +272,11 @@ def warn(message: str) -> None:
         if sys.stderr is not None:
             with suppress(OSError, ValueError):  # nobody listens, or it is closed: the log has its mark
                 sys.stderr.write(f"coverage-audit: {message}\n")
+
+
+def _ends_by_interrupt() -> bool:
+    """Whether Python is about to end by SIGINT: the imports that parts need would make it end with status 1 instead."""
+    return getattr(sys, "last_type", None) is KeyboardInterrupt
 
 
 def _close_all() -> None:

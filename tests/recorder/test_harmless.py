@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -18,6 +19,7 @@ from recorded import batches, marks
 
 import coverage_audit as ca
 from coverage_audit.errors import RecordingWarning
+from coverage_audit.runlog.reader import read_log
 
 
 @pytest.fixture
@@ -114,11 +116,10 @@ def test_closing_one_loader_of_a_split_does_not_end_the_other(log: Path) -> None
 def test_a_signal_may_come_in_the_middle_of_a_write(log: Path) -> None:
     """GIVEN a signal's handler that notes a checkpoint, as on pre-emption THEN it waits for nobody."""
     gen = ca.wrap(itertools.repeat((np.zeros(2), np.arange(2))), log=log, ids=1)
-    handled: list[int] = []
+    numbers = itertools.count()  # of handlers: a signal may come in the handler of another
 
     def note(*_: Any) -> None:
-        handled.append(len(handled))
-        gen.recorder.checkpoint(f"signal {handled[-1]}")
+        gen.recorder.checkpoint(f"signal {next(numbers)}")
 
     before = signal.signal(signal.SIGALRM, note)
     signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0003)
@@ -132,7 +133,7 @@ def test_a_signal_may_come_in_the_middle_of_a_write(log: Path) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     tags = [data["tag"] for kind, _, data in marks(log) if kind == "checkpoint"]
-    assert sorted(tags) == sorted(f"signal {k}" for k in handled)  # a signal may come in the handler of another
+    assert sorted(tags) == sorted(f"signal {k}" for k in range(next(numbers)))
     assert [number for number, *_ in batches(log)] == list(range(pulled))
 
 
@@ -159,3 +160,24 @@ def test_a_copy_on_write_map_whose_file_is_gone(log: Path, tmp_path: Path) -> No
     np.save(path, np.arange(3.0))
     next(gen)
     assert [rows for _, _, _, rows in batches(log)] == [[(0, 0, 5)], 5, 5]
+
+
+INTERRUPTED = """
+import os, signal, sys
+import coverage_audit as ca
+
+gen = ca.wrap(iter(range(3)), log=sys.argv[1], identify="off")
+next(gen)
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_a_process_ended_by_ctrl_c_ends_by_it(log: Path) -> None:
+    """
+    GIVEN a KeyboardInterrupt that nobody catches
+    THEN the process dies by SIGINT, as it would unrecorded, and its log can be read
+    """
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, str(log)], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGINT, done.stderr
+    (end,) = read_log(log).run.writers
+    assert (end.state, [number for number, *_ in batches(log)]) == ("closed", [0])
