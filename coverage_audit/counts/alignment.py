@@ -41,10 +41,14 @@ class Alignment:
             for span in epoch.spans:
                 if (span.rank, span.pass_) not in unknown:
                     parts.setdefault((span.rank, span.pass_), []).append(span.rows)
-        left_out = never_visited(counts)
+        never = never_visited(counts)
         for count in counts.passes:
             if (count.rank, count.pass_) in parts and to_come(count):
-                parts[count.rank, count.pass_].append(count.missed - left_out)
+                parts[count.rank, count.pass_].append(count.missed - never)
+        # What was pulled ahead and dropped at the end belongs to its pass: more steps would have trained on it.
+        for hole in counts.holes:
+            if hole.tail and (hole.rank, hole.pass_) in parts:
+                parts[hole.rank, hole.pass_].append(hole.rows)
         self._rows = {key: RowSet.union(rows) for key, rows in parts.items()}
 
     def of(self, epoch: EpochCount) -> Claim:
@@ -66,6 +70,11 @@ def never_visited(counts: SplitCounts) -> RowSet:
     """Rows that no pass of the run visits, although the loader came to the end of some: no later pass will, either."""
     ended = [p.missed for p in counts.passes if ends_by_itself(p)]
     return functools.reduce(lambda a, b: a & b, ended) & counts.never_seen if ended else RowSet.empty()
+
+
+def left_out(counts: SplitCounts, count: PassCount) -> RowSet:
+    """What a pass misses, less what the loader did yield and nobody trained on."""
+    return count.missed - RowSet.union([h.rows for h in counts.holes]) if count.untrained_batches else count.missed
 
 
 def ends_by_itself(count: PassCount) -> bool:

@@ -24,7 +24,7 @@ def batch_size_of(declared: int | None, sizes: Mapping[int, int]) -> int | None:
     if not total:
         return None
     size, times = max(sizes.items(), key=lambda item: (item[1], item[0]))
-    if times >= SHARED * total:
+    if size and times >= SHARED * total:  # batches of no rows share no batch size
         return size
     return declared
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from coverage_audit.counts.alignment import ends_by_itself
+from coverage_audit.counts.alignment import ends_by_itself, left_out
 from coverage_audit.counts.tables import EpochCount, SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.rows import RowSet
@@ -40,9 +40,9 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     if np.count_nonzero(tails) < 2 or not may_drop_tails(counts):
         return
     dropping = {
-        (p.rank, p.pass_): p.missed
+        (p.rank, p.pass_): left_out(counts, p)
         for p in counts.passes
-        if p.ended_by == "loader" and _per_shard(shards, p.missed, tails)
+        if p.ended_by == "loader" and _per_shard(shards, left_out(counts, p), tails)
     }
     claims = []
     for epoch in counts.complete_epochs:
