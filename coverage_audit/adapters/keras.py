@@ -148,8 +148,11 @@ def _callback_class() -> type[Any]:
         def _tell(self, what: Any) -> None:
             trainer = self._trainer
             if trainer is not None and trainer.writer.recording:
-                with trainer.writer.guard(), trainer.writer.lock:
-                    what(trainer)
+                try:
+                    with trainer.writer.lock:
+                        what(trainer)
+                except Exception as error:  # noqa: BLE001 - as writer.guard(), which costs more between cold caches
+                    trainer.writer.fail(error)
 
     return CoverageCallback
 
