@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -158,9 +160,29 @@ def test_an_error_of_the_loader_is_named() -> None:
     result = audit(made)
     (found,) = [f for f in result.findings if f.code == "CA604"]
     assert (found.severity, found.message) == (
-        Severity.WARNING, "epoch 1 cut off after 19 steps: the loader raised RuntimeError: disk on fire",
+        Severity.ERROR, "epoch 1 cut off after 19 steps: the loader raised RuntimeError: disk on fire",
     )  # fmt: skip
-    assert result.verdict is Verdict.PASS
+    assert result.verdict is Verdict.FAIL
+
+
+def test_the_only_epoch_was_cut() -> None:
+    """GIVEN a trainer that meant 51 steps and stopped after 20, THEN nobody is told that 20 steps are too few."""
+    made = replace(run(shuffled(sliced), 20, 1), steps_per_epoch=51, declared=51)
+    result = audit(made)
+    assert seen(result, Severity.ERROR) == ["CA604"]
+    assert result.findings[0].message == "epoch 0 cut short: 20 of 51 steps"
+
+
+def test_steps_without_epochs_are_counted_by_the_declared_number() -> None:
+    """GIVEN trained steps of a loop that never says where an epoch ends."""
+    batches = shuffled(carried)
+    steps = [Step(batches[i]) for i in range(120)]
+    result = audit(Run(DATA, steps, batch_size=64, steps_per_epoch=50, without_epochs=True))
+    (split,) = result.splits
+    assert [(e.steps, e.complete, len(e.missed)) for e in split.counts.epochs] == [
+        (50, True, 0), (50, True, 0), (20, False, 1910),
+    ]  # fmt: skip
+    assert (result.verdict, split.counts.epochs_from) == (Verdict.PASS, "steps_per_epoch")
 
 
 def test_a_finite_generator_that_ran_out() -> None:

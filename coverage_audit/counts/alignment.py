@@ -13,10 +13,11 @@ from coverage_audit.model.rows import RowSet
 def usual_steps(counts: SplitCounts) -> int | None:
     """Steps an epoch normally has: the declared number if any complete epoch has it, else the commonest.
 
+    An epoch that ended before the steps the trainer meant to take was cut: those are its normal length.
     None without a complete epoch of any steps. Ties go to the larger number: a cut is short of it, not beyond.
     """
     # Epochs of nothing, or of nothing but replays, end when the leftovers do: they say nothing about the usual length.
-    steps = [e.steps for e in counts.complete_epochs if e.replayed_batches < e.steps]
+    steps = [max(e.steps, e.declared or 0) for e in counts.complete_epochs if e.replayed_batches < e.steps]
     if not steps:
         return None
     declared = counts.info.steps_per_epoch

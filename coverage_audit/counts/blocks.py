@@ -142,7 +142,7 @@ def _blocks(
     known = visits.shard >= 0
     if source.raw_ids and source.shards is not None:
         known = (how != Found.UNKNOWN) & (visits.row >= 0) & (visits.row + visits.count <= source.shards.n_ids)
-    replay, hole = _status(visits, starts, number, stream, past.highest)
+    replay, hole = _status(visits, starts, number, source, past.highest)
     unknown = number < 0
     status = np.select(
         [unknown, hole, replay], [int(Status.UNKNOWN), int(Status.HOLE), int(Status.REPLAY)], int(Status.NORMAL)
@@ -189,9 +189,10 @@ def _blocks(
         )
 
 
-def _status(visits: Visits, starts: Ints, number: Ints, stream: Stream, highest: int) -> tuple[Mask, Mask]:
+def _status(visits: Visits, starts: Ints, number: Ints, source: SplitSource, highest: int) -> tuple[Mask, Mask]:
     consumed = visits.step[starts] >= 0
-    hole = ~consumed if stream.trained else np.zeros(len(starts), np.bool_)
+    # Where anybody says what was trained, a yield nobody trained on is a hole, in a forked child's record too.
+    hole = ~consumed if source.trained else np.zeros(len(starts), np.bool_)
     reached = np.maximum.accumulate(np.concatenate(([highest], number)))[:-1]
     return consumed & (number <= reached), hole
 
@@ -199,6 +200,10 @@ def _status(visits: Visits, starts: Ints, number: Ints, stream: Stream, highest:
 def _epochs(visits: Visits, starts: Ints, number: Ints, source: SplitSource, stream: Stream) -> Ints:
     if source.trained:
         told = visits.epoch[starts].astype(np.int64)
+        if not stream.epochs and source.info.steps_per_epoch is not None:
+            # Steps were told and epochs were not: they are as long as was declared.
+            step = visits.step[starts]
+            return np.where(step >= 0, step // source.info.steps_per_epoch + stream.epoch_offset, -1)
         return np.where(told >= 0, told + stream.epoch_offset, told)
     if source.info.steps_per_epoch is not None:
         return number // source.info.steps_per_epoch + stream.epoch_offset

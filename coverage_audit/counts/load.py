@@ -115,7 +115,7 @@ def _stream(log: Log, writer: Writer, info: SplitInfo, offset: int) -> Stream:
     return Stream(
         writer=writer,
         visits=partial(_visits, log, writer),
-        epochs=tuple(EpochFacts(m.epoch + offset, m.fit, m.number, m.complete) for m in epochs),
+        epochs=tuple(EpochFacts(m.epoch + offset, m.fit, m.number, m.complete, m.steps_declared) for m in epochs),
         trained=any(m.kind in begun and m.split == name for m in log.marks(writer)),
         exhausted=any(s.ended == "exhausted" for s in segments),
         exhausted_from=frozenset(s.first_batch for s in segments if s.ended == "exhausted"),

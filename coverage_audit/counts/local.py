@@ -129,7 +129,7 @@ def _passes(source: SplitSource, lane: Lane, stream: Stream, size: int | None) -
 
 
 def _epochs_from(source: SplitSource, passes: Sequence[PassCount]) -> str:
-    if source.trained:
+    if any(stream.epochs for stream in source.streams):
         return "trainer"
     if source.info.steps_per_epoch is not None:
         return "steps_per_epoch"
@@ -162,8 +162,17 @@ def _with_facts(
             complete = steps is not None and all(n >= steps for n in epoch.steps_by_rank.values())
         else:
             complete = epochs_from == "passes" and number in whole
-        own = said[0].number if said else None
-        out.append(replace(epoch, complete=complete, number=own))
+        own = said[0] if said else None
+        out.append(
+            epoch
+            if own is None and complete == epoch.complete
+            else replace(
+                epoch,
+                complete=complete,
+                number=None if own is None else own.number,
+                declared=None if own is None else own.declared,
+            )
+        )
     return out
 
 

@@ -12,12 +12,16 @@ from coverage_audit.runlog.visits import Visits
 
 @dataclass(frozen=True, slots=True)
 class EpochFacts:
-    """What the trainer said of one epoch: its fit, its own number, whether it said that the epoch is over."""
+    """What the trainer said of one epoch: its fit, its own number, whether it said that the epoch is over.
+
+    ``declared``: the steps it meant to take, None if it did not say.
+    """
 
     epoch: int
     fit: int
     number: int | None
     complete: bool
+    declared: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

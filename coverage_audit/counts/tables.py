@@ -56,6 +56,8 @@ class EpochCount:
     missed: RowSet
     repeated: Repeats
     number: int | None = None
+    declared: int | None = None
+    """Steps the trainer meant to take, where it said so."""
     needed: int | None = None
     needed_from: str = "unknown"
     batch_size: int | None = None

@@ -31,7 +31,9 @@ def listed(values: Sequence[object], limit: int = 4) -> str:
 
 
 def epochs_text(epochs: Sequence[int], total: int) -> str:
-    """'epoch 3', 'epochs 0 and 2', 'all 3 epochs', '40 of 50 epochs'."""
+    """'epoch 3', 'epochs 0 and 2', 'both epochs', 'all 3 epochs', '40 of 50 epochs'."""
+    if len(epochs) == total == 2:
+        return "both epochs"
     if len(epochs) == total > 1:
         return f"all {number(total)} epochs"
     if len(epochs) <= 3:

@@ -33,9 +33,10 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     if not heads:
         return
     claims = tuple(Claim(e.epoch, e.missed, e.repeated.rows) for e in heads)
+    hold = "holds" if len(heads) == 1 else "hold"
     ended = "the generator ended" if counts.exhausted else "the loader yielded nothing new"
     yield Evidence(
-        message=f"{epochs_text([e.epoch for e in heads], len(counts.complete_epochs))} hold only "
+        message=f"{epochs_text([e.epoch for e in heads], len(counts.complete_epochs))} {hold} only "
         f"{several(max(e.steps for e in heads), 'batch')} that were trained on before",
         cause=f"{ended} after {several(counts.yields, 'batch')}; the trainer goes on with the batches it had peeked at "
         "to learn the shapes",

@@ -41,7 +41,6 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
             fix="mend the loader; the epoch is shown so far and not judged",
             epochs=tuple(e.epoch for e in cut),
             count=0,
-            severity=Severity.WARNING,
             numbers={"error": error, "steps": cut[-1].steps},
         )
 

@@ -60,6 +60,10 @@ class Run:
     rank: int = 0
     writer: str = "closed"
     other_fingerprints: tuple[str, ...] = ()
+    declared: int | None = None
+    """Steps the trainer meant an epoch to have."""
+    without_epochs: bool = False
+    """Steps are told and epochs are not."""
     errors: tuple[str, ...] = ()
     """What the loader raised."""
     pieces: int = 1
@@ -73,13 +77,14 @@ class Run:
         visits = self.visits()
         epochs = sorted({s.epoch for s in self.steps if s.epoch >= 0 and s.trained})
         facts = tuple(
-            EpochFacts(e, next(s.fit for s in self.steps if s.epoch == e), e, e not in self.open_epochs) for e in epochs
+            EpochFacts(e, next(s.fit for s in self.steps if s.epoch == e), e, e not in self.open_epochs, self.declared)
+            for e in epochs
         )
         cuts = np.linspace(0, len(visits), self.pieces + 1).astype(int)
         return Stream(
             writer=Writer(0, self.rank, 1),
             visits=lambda: (visits.take(slice(int(a), int(b))) for a, b in itertools.pairwise(cuts)),
-            epochs=facts if self.trained else (),
+            epochs=facts if self.trained and not self.without_epochs else (),
             trained=self.trained,
             exhausted=self.exhausted,
             exhausted_from=frozenset(

@@ -227,6 +227,15 @@ def test_ranks_are_merged_per_epoch() -> None:
     assert counts.epochs[0].steps_by_rank == {0: 3, 1: 3}
 
 
+def test_what_a_child_yields_nobody_trained_on() -> None:
+    """GIVEN a writer that tells trained steps, and a forked child that only pulls."""
+    parent = Run(shards_of(4), [Step([0, 1], epoch=0), Step([2, 3], epoch=0)])
+    child = Run(shards_of(4), [Step([0, 1]), Step([2, 3])], trained=False)
+    counts = count_runs(parent, child)
+    assert [(e.steps, e.visits, e.surplus) for e in counts.epochs] == [(2, 4, 0)]
+    assert [(h.batches, h.n_rows) for h in counts.holes] == [(2, 4)]
+
+
 def test_no_dataset_counts_nothing_it_does_not_know() -> None:
     counts = Run(None, [Step([3, 4], epoch=0)]).count()
     assert (counts.steps, counts.outside, counts.epochs[0].needed_from) == (1, 2, "unknown")
