@@ -164,7 +164,14 @@ def settle() -> None:
     """Give this process the same clock, number, host, interpreter and command line everywhere."""
     ticks = itertools.count(MADE * 1_000_000_000, TICK)
     gmtime = time.gmtime
-    time.time_ns = lambda: next(ticks)
+    time_ns = time.time_ns
+
+    def tick() -> int:
+        # Others ask for the time as well, and not as often in every version of Python.
+        asking = sys._getframe(1).f_globals.get("__name__", "")
+        return next(ticks) if asking.startswith("coverage_audit.") else time_ns()
+
+    time.time_ns = tick
     time.gmtime = lambda seconds=None: gmtime(MADE if seconds is None else seconds)
     os.getpid = lambda: 1
     socket.gethostname = lambda: "sample"
