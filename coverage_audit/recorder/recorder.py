@@ -22,7 +22,7 @@ from coverage_audit.model.run import SplitInfo
 from coverage_audit.recorder.place import find_place
 from coverage_audit.recorder.segment import Segment, Split
 from coverage_audit.recorder.stream import Stream
-from coverage_audit.recorder.writer import LogOptions, writer_at
+from coverage_audit.recorder.writer import LogOptions, warn, writer_at
 from coverage_audit.sources.dataset import Dataset
 
 DEFAULT_LOG = "run.parquet"
@@ -90,6 +90,7 @@ class Recorder:
         self._way = way
         self._direct: Segment | None = None
         self._epochs = 0
+        self._late = False
         if os.environ.get("COVERAGE_AUDIT_DISABLE", "") not in ("", "0"):
             self.stream = Stream(None, Split(0, info, shards), way)
             return
@@ -124,6 +125,9 @@ class Recorder:
         itself, its rows found as ``ids=``/``identify=`` say. None: the step took the next batch that the wrapped
         loader of this recorder yielded.
         """
+        if self.stream.writer is not None and self.stream.split.closed and not self._late:
+            self._late = True
+            warn(f"{self.stream.split.info.name}: its recorder is closed, so this step and later ones are not recorded")
         # Said with the first step, the fit has begun with the batch that this step took.
         self._begin(taken=0 if rows is not None else 1)
         if rows is not None:

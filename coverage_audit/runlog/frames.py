@@ -61,11 +61,6 @@ def payload_bytes(head: Head) -> int:
     return 0
 
 
-def sealed(head: bytes) -> bytes:
-    """The header with its own digest behind it."""
-    return head + xxh3_64_digest(head)
-
-
 def is_whole(header: bytes | memoryview) -> bool:
     """Whether these 64 bytes are a header as it was written."""
     return xxh3_64_digest(header[: HEAD.size]) == header[HEAD.size : HEADER_BYTES]

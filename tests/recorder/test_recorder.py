@@ -145,6 +145,19 @@ def test_steps_of_a_loop_without_epochs(log: Path) -> None:
     assert list(zip(visits.row.tolist(), visits.step.tolist(), strict=True)) == [(0, -1), (1, 0), (2, 1), (3, 2)]
 
 
+def test_steps_after_the_close_are_said_once_to_be_unrecorded(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rec = ca.Recorder(log, ca.Dataset.of(4, name="rows"))
+    with rec.epoch():
+        rec.step([0, 1, 2, 3])
+    rec.close()
+
+    with pytest.warns(RecordingWarning, match="train: its recorder is closed"):
+        rec.step([0])
+    rec.step([1])
+    assert capsys.readouterr().err == ""  # where a warning that was made an error would be said
+    assert ca.audit(log).split().counts.steps == 1
+
+
 def test_after_the_close_batches_pass_unrecorded(log: Path) -> None:
     """GIVEN a closed recorder THEN its loader still works; iterating it again is worth a warning, once."""
     gen = ca.wrap((np.array([k]) for k in range(5)), DATA, log, ids=lambda batch: batch)
