@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from coverage_audit.model.event import BatchRows, Found
+from coverage_audit.model.event import BatchRows, Found, MarkKind
 from coverage_audit.model.rows import Ints
 
 
@@ -36,6 +36,22 @@ Answer = Ints | Run | BatchRows | Unknown
 """int64 C-contiguous sample ids, a run, any other known form, or unknown."""
 
 
+class Notice(NamedTuple):
+    """Something the log is to know beside the rows: a mark, and what to warn of ("": nothing)."""
+
+    kind: MarkKind
+    data: dict[str, Any]
+    warning: str = ""
+
+
+class Identified(NamedTuple):
+    """Rows, and how they were found where a way has several; ``found`` may have the VERIFIED bit."""
+
+    found: int
+    rows: Answer
+    notices: tuple[Notice, ...] = ()
+
+
 class Way(Protocol):
     """One way from a batch to its rows."""
 
@@ -47,7 +63,7 @@ class Way(Protocol):
     def alters(self) -> bool:
         """Whether the batch is changed on its way, so that it must be asked even when nothing is recorded."""
 
-    def identify(self, batch: Any) -> tuple[Any, Answer]:
+    def identify(self, batch: Any) -> tuple[Any, Answer | Identified]:
         """The batch to hand on, and its rows. Does not raise for any batch."""
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from coverage_audit.identity.batches import NO_IDS, Answer, Run, Unknown, Way
+from coverage_audit.identity.batches import NO_IDS, Answer, Identified, Run, Unknown, Way
 from coverage_audit.identity.explicit import rows_given
 from coverage_audit.model.event import Found
 
 
-def rows_of_step(rows: Any, way: Way, n_ids: int | None) -> tuple[Found, Answer]:
+def rows_of_step(rows: Any, way: Way, n_ids: int | None) -> tuple[Found, Answer | Identified]:
     """What ``rows`` says, and how it is known.
 
     Sample ids: a 1-D array, list or tuple of whole numbers, a range, a slice (cut at ``n_ids`` as an array would).
@@ -33,7 +33,7 @@ def rows_of_step(rows: Any, way: Way, n_ids: int | None) -> tuple[Found, Answer]
     if _may_be_ids(rows):
         if isinstance(rows, np.ndarray) and rows.base is not None:
             seen = way.identify(rows)[1]
-            if not isinstance(seen, Unknown):
+            if not isinstance(seen.rows if isinstance(seen, Identified) else seen, Unknown):
                 return way.found, seen
         return Found.EXPLICIT, rows_given(rows, None)
     return way.found, way.identify(rows)[1]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from coverage_audit.identity.batches import Answer, Run, Unknown, Way
+from coverage_audit.identity.batches import Answer, Identified, Notice, Run, Unknown, Way
 from coverage_audit.model.event import BatchRows, Found, MarkKind
 from coverage_audit.recorder.segment import Segment, Split
 from coverage_audit.recorder.writer import Writer, warn
@@ -61,18 +61,27 @@ class Stream:
             return self._way.identify(batch)[0] if self._way.alters else batch
         try:
             batch, rows = self._way.identify(batch)
-            self._write(writer, segment, self._found, rows)
+            if isinstance(rows, Identified):
+                self._write(writer, segment, rows.found, rows.rows)
+                if rows.notices:
+                    self._pass_on(writer, rows.notices)
+            else:
+                self._write(writer, segment, self._found, rows)
         except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
             writer.fail(error)
         return batch
 
-    def put(self, segment: Segment, rows: Callable[[], tuple[Found, Answer]]) -> None:
+    def put(self, segment: Segment, rows: Callable[[], tuple[Found, Answer | Identified]]) -> None:
         """A batch that the training loop itself tells of."""
         writer = self.writer
         if writer is not None and writer.recording and not self.split.closed:
             with writer.guard():
                 found, answer = rows()
-                self._write(writer, segment, int(found), answer)
+                if isinstance(answer, Identified):
+                    self._write(writer, segment, answer.found, answer.rows)
+                    self._pass_on(writer, answer.notices)
+                else:
+                    self._write(writer, segment, int(found), answer)
 
     def consumed(self, steps: int) -> None:
         """The training or evaluation loop finished ``steps`` more steps."""
@@ -128,6 +137,14 @@ class Stream:
                 journal.write_batch(*where, found, time.time_ns(), rows)
             if writer.quiet_at is not None:
                 self._settle(writer, segment)
+
+    def _pass_on(self, writer: Writer, notices: tuple[Notice, ...]) -> None:
+        """Marks that came with the batch written last, and what to warn of."""
+        with writer.lock:
+            for kind, data, warning in notices:
+                writer.mark(kind, self.split.info.name, batch=self.split.batches - 1, **data)
+                if warning:
+                    warn(f"{self.split.info.name}: {warning}")
 
     @staticmethod
     def _settle(writer: Writer, segment: Segment) -> None:

@@ -1,0 +1,172 @@
+"""The rows of the declared data among all rows that were opened: from row ids to sample ids."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from coverage_audit.identity.batches import NO_IDS, Answer, Run
+from coverage_audit.identity.origins import ORIGINS, Origin, Origins
+from coverage_audit.identity.shadows import Shadow, Span, Windows
+from coverage_audit.model.event import BatchRows
+from coverage_audit.model.rows import Ints
+
+OWN = 0
+"""The role of a shard's own file; partners that hold the same rows have roles from 1 on."""
+
+
+class Home(NamedTuple):
+    """Where an origin belongs: rows of ``shard``, in the file that plays ``role``."""
+
+    shard: int
+    role: int
+
+
+class Told(NamedTuple):
+    """What one array says: rows (a Run with a shard, sample ids, or runs), and in which role."""
+
+    role: int
+    rows: Answer
+
+
+class Declared:
+    """The files of a dataset.
+
+    ``paths``, ``members``: per shard its file (None for none) and the array inside it ("" for all of them).
+    ``partners``: per shard the files of the same rows. ``rows``: per shard. ``origins``: the table to look into.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path | None],
+        members: Sequence[str],
+        partners: Sequence[Sequence[Path]],
+        rows: Sequence[int],
+        origins: Origins = ORIGINS,
+    ) -> None:
+        self.rows = tuple(rows)
+        self.offsets: Ints = np.concatenate(([0], np.cumsum(np.asarray(rows, np.int64)))).astype(np.int64)
+        self._origins = origins
+        self._own: dict[str, dict[str, int]] = {}
+        self._partner: dict[str, tuple[int, int]] = {}
+        for shard, (path, member) in enumerate(zip(paths, members, strict=True)):
+            if path is not None:
+                self._own.setdefault(os.path.realpath(path), {})[member] = shard
+        for shard, group in enumerate(partners):
+            for role, path in enumerate(group, start=1):
+                self._partner[os.path.realpath(path)] = (shard, role)
+        self._homes: dict[int, Home | None] = {}
+        self._deltas: tuple[Ints, Ints] = (NO_IDS, NO_IDS)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Real paths of all files, partners included."""
+        return (*self._own, *self._partner)
+
+    def home(self, origin: Origin) -> Home | None:
+        """Which shard an origin holds; None if it is of other data, has another number of rows, or was replaced."""
+        if origin.base not in self._homes:
+            self._homes[origin.base] = self._find(origin)
+        return self._homes[origin.base]
+
+    def _find(self, origin: Origin) -> Home | None:
+        if origin.replaced:
+            return None
+        path, member = origin.key.path, origin.key.member
+        own = self._own.get(path)
+        if own is not None:
+            shard = own.get(member, own.get(""))
+            if shard is None or self.rows[shard] != origin.rows:
+                return None
+            # Without a named member all arrays of an archive hold the shard's rows; the first one seen is its own.
+            if member in own:
+                return Home(shard, OWN)
+            return Home(shard, self._members_of(path).index(member))
+        if path in self._partner:
+            shard, role = self._partner[path]
+            return Home(shard, role) if self.rows[shard] == origin.rows else None
+        return None
+
+    def _members_of(self, path: str) -> list[str]:
+        """The arrays of an archive that were opened, in that order."""
+        return list(dict.fromkeys(o.key.member for o in self._origins.all() if o.key.path == path))
+
+    def tell(self, shadow: Shadow) -> Told | None:
+        """What these row ids are in the declared data; None unless every one of them is known and declared."""
+        if isinstance(shadow, Span):
+            return self._tell_span(shadow)
+        if isinstance(shadow, Windows):
+            return self._tell_windows(shadow)
+        ids = shadow if shadow.ndim else shadow.reshape(1)
+        if not ids.size:
+            return Told(OWN, NO_IDS)
+        found = self._sample_ids(ids)
+        return None if found is None else Told(found[0], found[1])
+
+    def _tell_span(self, span: Span) -> Told | None:
+        first, step, length = span
+        if length == 0:
+            return Told(OWN, NO_IDS)
+        try:
+            origin = self._origins.at(first)
+        except LookupError:
+            return None
+        last = first + step * (length - 1)
+        home = self.home(origin)
+        if home is None or not origin.base <= last < origin.base + origin.rows:
+            return None
+        row = first - origin.base
+        if step == 1 or length == 1:
+            return Told(home.role, Run(home.shard, row, length))
+        start = int(self.offsets[home.shard]) + row
+        return Told(home.role, start + step * np.arange(length, dtype=np.int64))
+
+    def _tell_windows(self, windows: Windows) -> Told | None:
+        firsts, length = windows
+        if not firsts.size or length == 0:
+            return Told(OWN, NO_IDS)
+        found = self._sample_ids(firsts)
+        if found is None or self._sample_ids(firsts + (length - 1)) is None:
+            return None
+        role, ids = found
+        shards = (np.searchsorted(self.offsets, ids, side="right") - 1).astype(np.int64)
+        rows = ids - self.offsets[shards]
+        if np.any(rows + length > np.asarray(self.rows, np.int64)[shards]):
+            return None
+        runs = np.stack((shards, rows, np.full(len(rows), length, np.int64)), axis=1)
+        return Told(role, BatchRows(len(rows) * length, runs=runs))
+
+    def _sample_ids(self, ids: Ints) -> tuple[int, Ints] | None:
+        """(role, sample ids); None if any is unknown, of other data, or if they play different roles."""
+        low, high = int(ids.min()), int(ids.max())
+        if low < 0:
+            return None
+        origin = self._origins.at(low)
+        if high < origin.base + origin.rows:
+            home = self.home(origin)
+            return None if home is None else (home.role, ids + (int(self.offsets[home.shard]) - origin.base))
+        bases = self._origins.bases
+        deltas, roles = self._tables(len(bases))
+        at = np.searchsorted(bases, ids, side="right") - 1
+        role = roles[at]
+        if role[0] < 0 or np.any(role != role[0]):
+            return None
+        return int(role[0]), ids + deltas[at]
+
+    def _tables(self, n: int) -> tuple[Ints, Ints]:
+        """Per origin: what leads from its ids to sample ids, and its role (-1: not declared)."""
+        if len(self._deltas[0]) < n:
+            origins = self._origins.all()[:n]
+            homes = [self.home(o) for o in origins]
+            self._deltas = (
+                np.array(
+                    [0 if h is None else self.offsets[h.shard] - o.base for o, h in zip(origins, homes, strict=True)],
+                    np.int64,
+                ),
+                np.array([-1 if h is None else h.role for h in homes], np.int64),
+            )
+        return self._deltas
