@@ -47,7 +47,8 @@ LAYERS: dict[str, set[str]] = {
     "planner": {"model", "counts", "result", "auditor"},
     "reporters": {"model", "result"},
     "testing": {"model", "runlog", "recorder", "counts", "rules"},
-    "cli": {"model", "sources", "runlog", "counts", "rules", "result", "auditor", "planner", "reporters"},
+    "launch": {"model", "sources", "identity", "recorder", "adapters", "runlog.inherited", "runlog.folder"},
+    "cli": {"model", "sources", "runlog", "counts", "rules", "result", "auditor", "planner", "reporters", "launch"},
     "__main__": {"cli"},
     "__init__": set(),
 }

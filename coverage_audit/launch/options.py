@@ -1,0 +1,58 @@
+"""What `coverage-audit run` was asked for, and how child processes come to know it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from coverage_audit.errors import UsageError
+
+ENVIRONMENT = "COVERAGE_AUDIT_RUN"
+"""Environment variable by which children that multiprocessing starts learn the options. Private."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to record of a script, and how.
+
+    ``data``, ``aligned``, ``validation_data``: paths, globs or URLs; those on this machine are absolute, as the script
+    may change its directory. ``log``: absolute. ``command``: the script as it was named, for what is said at the end.
+    ``loaders``: functions and classes whose batches are to be recorded, ``name`` or ``module:name``.
+    ``verify_every``: one batch in so many is compared with the bytes of the files, None for the recorder's own number.
+    """
+
+    log: str
+    command: str = ""
+    data: tuple[str, ...] = ()
+    aligned: tuple[str, ...] = ()
+    validation_data: tuple[str, ...] = ()
+    batch_size: int | None = None
+    contract: str | None = None
+    per: str | None = None
+    identify: str = "auto"
+    verify_every: int | None = None
+    loaders: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Options | None:
+        """What the parent process was asked for; None where nobody launched it.
+
+        Raises :class:`UsageError` (bad-environment) if the variable was tampered with.
+        """
+        text = environ.get(ENVIRONMENT)
+        if not text:
+            return None
+        try:
+            facts = json.loads(text)
+            known = {f.name: facts[f.name] for f in fields(cls)}
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                f"{ENVIRONMENT}={text!r} is private and was changed: unset it", slug="bad-environment"
+            ) from error
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
