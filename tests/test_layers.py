@@ -54,7 +54,7 @@ LAYERS: dict[str, set[str]] = {
 }
 THIRD_PARTY: dict[str, set[str]] = {
     "model": {"numpy"},
-    "sources": {"numpy", "(fsspec)"},
+    "sources": {"numpy", "(fsspec)", "(h5py)", "(zarr)"},
     "runlog": {"numpy", "xxhash", "pyarrow"},
     "identity": {"numpy"},
     "recorder": {"numpy"},

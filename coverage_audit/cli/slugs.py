@@ -20,10 +20,15 @@ SLUGS = {
     "no-files": "A path, folder or pattern leads to no file that can be read. In a shell, quote patterns that are to "
     "be expanded by coverage-audit.",
     "no-length": "The object has no len(), or does not know it. Give Dataset.of() the number of rows.",
-    "no-member": "An .npz archive has no array of the name after '::'.",
+    "missing-extra": "The format is read by an optional package that is not installed. pip install what the message "
+    "names.",
+    "no-member": "The file has no array of the name after '::'.",
     "no-rows-axis": "A 0-d array holds one value and no rows.",
     "not-rows": "The value cannot be rows of a dataset: Dataset.open() takes paths, Dataset.of() an array, a whole "
     "number of rows, or anything with len(); select() takes sample ids or a mask.",
+    "raw-needs-type": "A flat file of numbers does not say what it holds. Name the type of one row as numpy.dtype "
+    "takes it, after '::': 'train.bin::uint16' where a row is one number, 'digits.bin::(28,28)u1' where it is a "
+    "picture; '+1024' at the end skips the first 1,024 bytes.",
     "rows-outside": "select() was given sample ids that the dataset does not have. Sample ids count the rows of all "
     "shards in order, from 0; a selection can only become smaller.",
     "rows-twice": "A selection is a set of rows, so each id comes once. For loaders that repeat rows on purpose "
@@ -32,9 +37,10 @@ SLUGS = {
     "twice; or two shards have one name.",
     "unaligned-files": "The files of aligned= must pair with the shards one by one: as many files, the same row "
     "counts, and the same numbers in their names where both come from patterns.",
-    "uneven-members": "The arrays of an .npz archive have different lengths, so the archive alone does not say which "
-    "are the rows. Name one as in 'file.npz::x'.",
-    "unsupported-format": "The dataset reads .npy and .npz files. For anything else give Dataset.of() the number of "
+    "uneven-members": "The arrays of one file (.npz, HDF5, zarr) have different lengths, so the file alone does not say "
+    "which are the rows. Name one as in 'file.npz::x'.",
+    "unsupported-format": "The dataset reads .npy, .npz and HDF5 files, zarr stores, and flat files of numbers whose "
+    "type is named, as in 'train.bin::uint16'. For anything else give Dataset.of() the number of "
     "rows, or a mapping of shard names to numbers of rows.",
     # Calls, plans and configuration.
     "bad-argument": "An argument of wrap() or Recorder() has a value that cannot be meant.",

@@ -14,13 +14,15 @@ import numpy as np
 from coverage_audit.errors import DatasetError
 from coverage_audit.model.rows import RowSet
 from coverage_audit.model.shards import Shard, Shards
+from coverage_audit.sources import hdf5, zarr_store
 from coverage_audit.sources.changes import describe_changes
-from coverage_audit.sources.files import File, Group, PathLike, common_names, find_files, is_url
+from coverage_audit.sources.files import SUFFIXES, File, Group, PathLike, common_names, find_files, is_url
 from coverage_audit.sources.manifest import read_manifest, write_manifest
 from coverage_audit.sources.mixture import refuse_mixture
 from coverage_audit.sources.npy import Header, read_header
 from coverage_audit.sources.npz import read_archive_header
 from coverage_audit.sources.partners import pair_files
+from coverage_audit.sources.raw import RowType, row_type
 from coverage_audit.sources.sized import count_rows, refuse_features
 
 
@@ -29,14 +31,18 @@ class Dataset:
     """An ordered list of shards; made by :meth:`open`, :meth:`of` or :meth:`load`.
 
     ``paths``: the file of each shard, None for arrays, lengths and URLs. ``partners``: per shard the files of
-    ``aligned=`` that hold the same rows (labels beside features).
+    ``aligned=`` that hold the same rows (labels beside features). ``members``: per shard the array inside its file,
+    the type of a flat file, "" where the file says it all.
     """
 
     shards: Shards
     paths: tuple[Path | None, ...]
     partners: tuple[tuple[Path, ...], ...] = field(default=())
+    members: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
+        if not self.members:
+            object.__setattr__(self, "members", ("",) * len(self.shards))
         names = [shard.name for shard in self.shards]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
@@ -49,16 +55,19 @@ class Dataset:
     def open(
         cls, paths: PathLike | Iterable[PathLike], aligned: PathLike | Iterable[PathLike] | None = None
     ) -> Dataset:
-        """Read the headers of .npy and .npz files; no data is read.
+        """Read the headers of .npy, .npz and HDF5 files and zarr stores, or count the rows of flat files.
 
-        ``paths``: a file, a folder (the files directly inside), a glob (``**`` goes down), or a list of these; URLs go
-        through fsspec. Globs and folders are taken in natural order, plain paths in the order given.
-        ``file.npz::x`` means one array of an archive whose arrays have different lengths. ``aligned`` names files
-        whose rows must agree one by one with those of ``paths``.
+        ``paths``: a file, a store, a folder (the files directly inside), a glob (``**`` goes down), or a list of
+        these; URLs go through fsspec. Globs and folders are taken in natural order, plain paths in the order given.
+
+        ``file.npz::x``, ``file.h5::x`` and ``store.zarr::x`` mean one array; without it all arrays (at the top level)
+        must have one length and are the columns of one shard. A flat file needs the type of its rows, and the bytes
+        to skip if any: ``train.bin::uint16``, ``train.bin::uint16+1024``, ``digits.bin::(28,28)u1``. ``aligned``
+        names files whose rows must agree one by one with those of ``paths``.
 
         A shard's name is its path below the folder that all share. Raises :class:`DatasetError`: no-files,
-        unsupported-format, damaged-file, no-rows-axis, mixed-files, same-shard-twice, unaligned-files, no-member,
-        uneven-members.
+        unsupported-format, raw-needs-type, damaged-file, no-rows-axis, mixed-files, same-shard-twice,
+        unaligned-files, no-member, uneven-members, missing-extra (HDF5 without h5py).
         """
         groups = find_files(paths)
         files = [file for group in groups for file in group.files]
@@ -80,7 +89,7 @@ class Dataset:
                 for other in others:
                     _check_rows(file, shard.rows, other, _rows(_read(other)[0], other))
             partners = tuple(tuple(p.path for p in others if p.path is not None) for others in pairs)
-        return cls(shards, tuple(file.path for file in files), partners)
+        return cls(shards, tuple(file.path for file in files), partners, tuple(file.member or "" for file in files))
 
     @classmethod
     def of(cls, data: Any, name: str | None = None) -> Dataset:
@@ -95,7 +104,8 @@ class Dataset:
                 raise DatasetError("an empty mapping has no shards: name at least one", slug="not-rows")
             refuse_features(things)
         shards = Shards(tuple(Shard(str(key), count_rows(thing)) for key, thing in things.items()))
-        return cls(shards, tuple(_file_of(thing) for thing in things.values()), ((),) * len(shards))
+        files = [_file_of(thing) for thing in things.values()]
+        return cls(shards, tuple(p for p, _ in files), ((),) * len(shards), tuple(member for _, member in files))
 
     def select(self, rows: Any) -> Dataset:
         """The same shards and ids with fewer rows as the denominator.
@@ -108,7 +118,7 @@ class Dataset:
 
     def save(self, path: PathLike) -> None:
         """Write a manifest (JSON) from which :meth:`load` makes an equal dataset without the data."""
-        write_manifest(Path(path), self.shards, self.paths, self.partners)
+        write_manifest(Path(path), self.shards, self.paths, self.partners, self.members)
 
     @classmethod
     def load(cls, path: PathLike) -> Dataset:
@@ -142,11 +152,22 @@ class Dataset:
 
 def _read(file: File) -> tuple[Header, int | None, int | None]:
     """Header, bytes, modification time."""
+    suffix = file.suffix
     try:
+        if suffix == zarr_store.SUFFIX:
+            described = zarr_store.metadata_of(file.locator)
+            modified = None if described is None else os.stat(described).st_mtime_ns
+            return zarr_store.read_store_header(file.locator, file.member), None, modified
         stream, size, modified = file.open()
         with stream:
-            if file.suffix == ".npz":
+            if suffix == ".npz":
                 return read_archive_header(stream, file.locator, file.member), size, modified
+            if suffix in hdf5.SUFFIXES:
+                return hdf5.read_hdf5_header(stream, file.locator, file.member), size, modified
+            if not suffix:
+                size = stream.seek(0, os.SEEK_END) if size is None else size
+                kind = row_type(file.member or "", file.locator)
+                return kind.layout(file.locator, size).header, size, modified
             return read_header(stream, file.locator, size), size, modified
     except OSError as error:
         raise DatasetError(
@@ -191,14 +212,24 @@ def _refuse_same(files: list[File]) -> None:
         seen[key] = file
 
 
-def _file_of(thing: Any) -> Path | None:
-    """The .npy file behind an array that is the whole of its memory map (a slice keeps the name, not the rows)."""
+def _file_of(thing: Any) -> tuple[Path | None, str]:
+    """The file behind an array that is the whole of its memory map (a slice keeps the name, not the rows), and member.
+
+    Of a flat file the array must be all from its offset to the end of the file, in C order.
+    """
     # The stubs of numpy do not know that the base of a memory map is the map itself.
     base: object = getattr(thing, "base", None)
+    if type(base) is np.memmap and thing.shape == base.shape and thing.strides == base.strides:
+        thing, base = base, base.base  # arrays that remember their rows are views of the memory map they stand for
     if not isinstance(thing, np.memmap) or not isinstance(base, mmap.mmap) or thing.filename is None:
-        return None
+        return None, ""
     path = Path(thing.filename).absolute()
-    return path if path.suffix == ".npy" else None
+    if path.suffix == ".npy":
+        return path, ""
+    whole = os.path.isfile(path) and thing.offset + thing.nbytes == os.path.getsize(path)
+    if path.suffix in SUFFIXES or not whole or not thing.nbytes or not thing.flags.c_contiguous:
+        return None, ""
+    return path, str(RowType(thing.dtype, thing.shape[1:], thing.offset))
 
 
 def _selection(rows: Any, shards: Shards) -> RowSet:

@@ -1,4 +1,4 @@
-"""Which files are meant: paths, globs, folders and URLs, in natural order."""
+"""Which files are meant: paths, globs, folders, stores and URLs, in natural order."""
 
 from __future__ import annotations
 
@@ -12,23 +12,32 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from coverage_audit.errors import DatasetError
+from coverage_audit.sources import hdf5, raw, zarr_store
 
 PathLike = str | os.PathLike[str]
 
-# One file per format reads these; the files of other formats are refused by name.
-SUFFIXES = (".npy", ".npz")
+# One file per format reads these; the files of other formats are refused by name, unless a type of numbers is given.
+SUFFIXES = (".npy", ".npz", *hdf5.SUFFIXES, zarr_store.SUFFIX)
+WITH_MEMBERS = (".npz", *hdf5.SUFFIXES, zarr_store.SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One array in one file: ``locator`` is an absolute path or a URL, ``member`` an array of an .npz archive."""
+    """One array in one file: ``locator`` is an absolute path or a URL.
+
+    ``member``: an array of an archive, an HDF5 file or a zarr store; the type of the rows of a flat file.
+    """
 
     locator: str
     member: str | None = None
 
     @property
     def suffix(self) -> str:
-        return posixpath.splitext(self.locator)[1].lower()
+        """What its name says of its format; "" for a flat file."""
+        suffix = posixpath.splitext(self.locator)[1].lower()
+        if suffix not in SUFFIXES and zarr_store.is_store(self.locator):
+            return zarr_store.SUFFIX
+        return suffix if suffix in SUFFIXES or self.member is None else ""
 
     @property
     def path(self) -> Path | None:
@@ -39,7 +48,7 @@ class File:
         return self.locator if self.member is None else f"{self.locator}::{self.member}"
 
     def open(self) -> tuple[IO[bytes], int | None, int | None]:
-        """The bytes, their number, and when they were last changed (ns); the latter None for a URL."""
+        """The bytes, their number, and when they were last changed (ns); the latter None for a URL. Not for stores."""
         if not is_url(self.locator):
             stat = os.stat(self.locator)
             return open(self.locator, "rb"), stat.st_size, stat.st_mtime_ns
@@ -98,7 +107,7 @@ def is_url(locator: str) -> bool:
 
 
 def _expand(text: str) -> Group:
-    text, _, member = text.partition("::") if ".npz::" in text.lower() else (text, "", "")
+    text, member = _split(text)
     if not is_url(text):
         text = os.path.expanduser(text)
     names, pattern = _expand_url(text) if is_url(text) else _expand_path(text)
@@ -106,29 +115,57 @@ def _expand(text: str) -> Group:
     if not files:
         raise DatasetError(f"{text!r} matches no file: check the path, or quote the pattern", slug="no-files")
     for file in files:
-        if file.suffix not in SUFFIXES:
-            example = f"; give a pattern such as {_narrowed(text)!r}" if pattern else ""
-            raise DatasetError(
-                f"{file.locator} is of a format that is not supported: {', '.join(SUFFIXES)} are{example}",
-                slug="unsupported-format",
-            )
+        _require_format(file, text if pattern else None)
     return Group(files, pattern)
 
 
+def _split(text: str) -> tuple[str, str]:
+    """The path, and what follows its last "::"; URLs chain file systems with "::", so only known names are split."""
+    path, separator, member = text.rpartition("::")
+    if not separator or os.path.exists(text):
+        return text, ""
+    suffix = posixpath.splitext(path)[1].lower()
+    if is_url(text) and suffix not in (*WITH_MEMBERS, ".bin"):
+        return text, ""
+    return path, member if suffix not in WITH_MEMBERS else member.strip("/")
+
+
+def _require_format(file: File, pattern: str | None) -> None:
+    suffix = file.suffix
+    if not suffix:
+        raw.row_type(file.member or "", file.locator)
+        return
+    if suffix in SUFFIXES and not (suffix == zarr_store.SUFFIX and is_url(file.locator)):
+        if file.member is not None and suffix not in WITH_MEMBERS:
+            raise DatasetError(f"{file} is one array: leave out what follows '::'", slug="no-member")
+        return
+    if suffix == ".bin":
+        raise raw.refuse_untyped(file.locator)
+    example = f"; give a pattern such as {_narrowed(pattern)!r}" if pattern else ""
+    raise DatasetError(
+        f"{file.locator} is of a format that is not supported: {', '.join(SUFFIXES)} are{example}",
+        slug="unsupported-format",
+    )
+
+
 def _expand_path(text: str) -> tuple[list[str], str | None]:
+    if zarr_store.is_store(text):
+        return [os.path.abspath(text)], None
     if os.path.isdir(text):
         inside = [os.path.join(text, name) for name in os.listdir(text)]
         names = [os.path.abspath(path) for path in inside if os.path.splitext(path)[1].lower() in SUFFIXES]
         if not names:
+            known = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
             raise DatasetError(
-                f"{text!r} is a folder without {' or '.join(SUFFIXES)} files: for files further down give a pattern "
-                f"such as {posixpath.join(text, '**', '*.npy')!r}",
+                f"{text!r} is a folder without {known} files: for files further down give a pattern such as "
+                f"{posixpath.join(text, '**', '*.npy')!r}",
                 slug="no-files",
             )
         return names, text
     if os.path.exists(text) or not glob.has_magic(text):
         return [os.path.abspath(text)] if os.path.exists(text) else [], None
-    return [os.path.abspath(p) for p in glob.glob(text, recursive=True) if not os.path.isdir(p)], text
+    found = glob.glob(text, recursive=True)
+    return [os.path.abspath(p) for p in found if not os.path.isdir(p) or zarr_store.is_store(p)], text
 
 
 def _expand_url(text: str) -> tuple[list[str], str | None]:

@@ -1,7 +1,8 @@
 """A dataset as a JSON file: the denominator on its own.
 
 Format 1: ``{"format": 1, "shards": [{name, rows, bytes, modified_ns, group}], "paths": [text or null], "partners":
-[[text]], "selected": null or [[start, stop]]}``; paths are relative to the manifest's folder.
+[[text]], "selected": null or [[start, stop]]}``, and "members": [text] where a path alone does not say which array is
+meant; paths are relative to the manifest's folder.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ FORMAT = 1
 
 
 def write_manifest(
-    target: Path, shards: Shards, paths: tuple[Path | None, ...], partners: tuple[tuple[Path, ...], ...]
+    target: Path,
+    shards: Shards,
+    paths: tuple[Path | None, ...],
+    partners: tuple[tuple[Path, ...], ...],
+    members: tuple[str, ...],
 ) -> None:
     """Write the file, whole or not at all. Raises OSError where it cannot be written."""
     folder = target.absolute().parent
@@ -30,13 +35,17 @@ def write_manifest(
         "partners": [[_relative(path, folder) for path in group] for group in partners],
         "selected": None if shards.selected is None else [list(r) for r in shards.selected.ranges()],
     }
+    if any(members):
+        facts["members"] = list(members)
     draft = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     draft.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     os.replace(draft, target)
 
 
-def read_manifest(source: Path) -> tuple[Shards, tuple[Path | None, ...], tuple[tuple[Path, ...], ...]]:
-    """Raises :class:`DatasetError`: no-files, bad-manifest, newer-manifest."""
+def read_manifest(
+    source: Path,
+) -> tuple[Shards, tuple[Path | None, ...], tuple[tuple[Path, ...], ...], tuple[str, ...]]:
+    """Shards, paths, partners and members. Raises :class:`DatasetError`: no-files, bad-manifest, newer-manifest."""
     folder = source.absolute().parent
     facts = _facts(source)
     try:
@@ -46,12 +55,13 @@ def read_manifest(source: Path) -> tuple[Shards, tuple[Path | None, ...], tuple[
         )
         paths = tuple(None if path is None else _absolute(path, folder) for path in facts["paths"])
         partners = tuple(tuple(_absolute(path, folder) for path in group) for group in facts["partners"])
-        whole = len(paths) == len(partners) == len(shards) and all(s.rows >= 0 for s in shards)
+        members = tuple(str(member) for member in facts.get("members", [""] * len(shards)))
+        whole = len(paths) == len(partners) == len(members) == len(shards) and all(s.rows >= 0 for s in shards)
     except (KeyError, TypeError, ValueError) as error:
         raise _bad(source, f"{type(error).__name__}: {error}") from error
     if not whole:
         raise _bad(source, f"{len(shards)} shards, {len(paths)} paths, {len(partners)} partners")
-    return shards, paths, partners
+    return shards, paths, partners, members
 
 
 def _facts(source: Path) -> dict[str, Any]:

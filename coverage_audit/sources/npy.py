@@ -1,4 +1,4 @@
-"""The shape of a .npy array from its header; the data is not read.
+"""The layout of a .npy array from its header; the data is not read.
 
 Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
@@ -9,7 +9,7 @@ import ast
 import math
 import struct
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -28,13 +28,32 @@ class Header:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """An array of ``shape`` and ``dtype`` whose bytes begin ``offset`` bytes into the stream, in C order or not."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fortran: bool
+    offset: int
+
+    @property
+    def header(self) -> Header:
+        return Header(self.shape[0] if self.shape else None, f"{self.shape[1:]} {self.dtype.str}")
+
+
 def read_header(stream: IO[bytes], name: str, size: int | None) -> Header:
+    """Read the header at the start of ``stream``, as :func:`read_layout`."""
+    return read_layout(stream, name, size).header
+
+
+def read_layout(stream: IO[bytes], name: str, size: int | None) -> Layout:
     """Read the header at the start of ``stream``; ``size`` is the length of the stream in bytes, where known.
 
     Raises :class:`DatasetError` (damaged-file) when this is no .npy data, or when it is shorter than its header says.
     """
     try:
-        shape, dtype = _shape_and_type(stream)
+        shape, fortran, dtype = _parse(stream)
     except (ValueError, SyntaxError, TypeError, KeyError, EOFError, struct.error) as error:
         raise DatasetError(
             f"{name} is not a whole .npy array ({error}): write it again with numpy.save, or leave it out",
@@ -48,21 +67,21 @@ def read_header(stream: IO[bytes], name: str, size: int | None) -> Header:
             "write it again, or leave it out",
             slug="damaged-file",
         )
-    return Header(shape[0] if shape else None, f"{shape[1:]} {dtype.str}")
+    return Layout(shape, dtype, fortran, stream.tell())
 
 
-def _shape_and_type(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+def _parse(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = npy_format.read_magic(stream)
     if version == (1, 0):
-        shape, _, dtype = npy_format.read_array_header_1_0(stream, _LONGEST_HEADER)
+        shape, fortran, dtype = npy_format.read_array_header_1_0(stream, _LONGEST_HEADER)
     elif version == (2, 0):
-        shape, _, dtype = npy_format.read_array_header_2_0(stream, _LONGEST_HEADER)
+        shape, fortran, dtype = npy_format.read_array_header_2_0(stream, _LONGEST_HEADER)
     elif version == (3, 0):  # as 2.0 in UTF-8; numpy has no public reader for it
         (length,) = struct.unpack("<I", stream.read(4))
         facts = ast.literal_eval(stream.read(min(length, _LONGEST_HEADER)).decode("utf-8"))
-        shape, dtype = facts["shape"], npy_format.descr_to_dtype(facts["descr"])
+        shape, fortran, dtype = facts["shape"], facts["fortran_order"], npy_format.descr_to_dtype(facts["descr"])
     else:
         raise ValueError(f"format version {version} is unknown")
     if any(n < 0 for n in shape):
         raise ValueError(f"shape {shape} has a negative length")
-    return shape, dtype
+    return shape, fortran, dtype

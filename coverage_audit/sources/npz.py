@@ -7,6 +7,7 @@ import zlib
 from typing import IO
 
 from coverage_audit.errors import DatasetError
+from coverage_audit.sources.members import Members
 from coverage_audit.sources.npy import Header, read_header
 
 
@@ -23,23 +24,8 @@ def read_archive_header(stream: IO[bytes], name: str, member: str | None) -> Hea
             f"{name} is not a whole .npz archive ({error}): write it again with numpy.savez, or leave it out",
             slug="damaged-file",
         ) from error
-    if member is not None:
-        if member not in headers:
-            raise DatasetError(
-                f"{name} has no member {member!r}: it has {', '.join(headers) or 'none'}", slug="no-member"
-            )
-        return headers[member]
-    arrays = {key: header for key, header in headers.items() if header.rows is not None}
-    if len({header.rows for header in arrays.values()}) > 1:
-        lengths = ", ".join(f"{key} {header.rows:,}" for key, header in arrays.items())
-        raise DatasetError(
-            f"the members of {name} have different lengths ({lengths}): name the one whose rows are trained, "
-            f"as in '{name}::{next(iter(arrays))}'",
-            slug="uneven-members",
-        )
-    if not arrays:
-        return Header(None, "")
-    return Header(next(iter(arrays.values())).rows, "; ".join(f"{k} {h.kind}" for k, h in sorted(arrays.items())))
+    members = Members(name, headers)
+    return members.together() if member is None else members.pick(member)
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Header:
