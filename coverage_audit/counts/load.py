@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+from coverage_audit.counts.remarks import read_remarks
 from coverage_audit.counts.source import EpochFacts, SplitSource, Stream
 from coverage_audit.errors import LogError
 from coverage_audit.model.event import MarkKind
@@ -122,6 +123,7 @@ def _stream(log: Log, writer: Writer, info: SplitInfo, offset: int) -> Stream:
         evaluation=any(m.evaluation for m in epochs),
         epoch_offset=offset,
         errors=tuple(s.error for s in segments if s.ended == "failed"),
+        remarks=read_remarks(log.marks(writer), name),
     )
 
 

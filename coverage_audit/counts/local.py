@@ -9,6 +9,7 @@ from dataclasses import replace
 from coverage_audit.counts.accountant import Accountant
 from coverage_audit.counts.blocks import Tally, read_blocks
 from coverage_audit.counts.needed import Needs, batch_size_of, partial_batches
+from coverage_audit.counts.remarks import sum_remarks
 from coverage_audit.counts.source import EpochFacts, SplitSource, Stream
 from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts, WriterCount
 from coverage_audit.counts.tracker import Piece, Tracker
@@ -93,6 +94,7 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
         changes=source.changes,
         restarts_unplaced=source.restarts_unplaced,
         loader_errors=tuple(e for s in source.streams for e in s.errors),
+        remarks=sum_remarks(s.remarks for s in source.streams),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from coverage_audit.counts.remarks import NO_REMARKS, Remarks
 from coverage_audit.model.run import RunInfo, SplitInfo, Writer
 from coverage_audit.model.shards import Shards
 from coverage_audit.runlog.visits import Visits
@@ -43,6 +44,7 @@ class Stream:
     """Epochs of earlier attempts that this one does not say it goes on from."""
     errors: tuple[str, ...] = ()
     """What the loader raised."""
+    remarks: Remarks = NO_REMARKS
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coverage_audit.counts.remarks import NO_REMARKS, Remarks
 from coverage_audit.model.rows import Repeats, RowSet
 from coverage_audit.model.run import RunInfo, SplitInfo
 from coverage_audit.model.shards import Shards
@@ -171,6 +172,7 @@ class SplitCounts:
     """Attempts that began without saying which checkpoint they restored."""
     loader_errors: tuple[str, ...] = ()
     """What the loader raised, if it did."""
+    remarks: Remarks = NO_REMARKS
     planned: bool = False
 
     @property

@@ -96,10 +96,11 @@ class MarkKind(enum.Enum):
     EVALUATION_END = "evaluation_end"
     CHECKPOINT = "checkpoint"  # [tag]
     RESTORED = "restored"  # [tag]
-    DEMOTED = "demoted"  # a way of knowing rows proved unreliable: [found, reason, batch, verified: last good one, -1]
+    DEMOTED = "demoted"  # a way of knowing rows proved unreliable: [found, reason, batch, asked: how many
+    #          batches this loader had asked about, verified: which of these was the last good one, -1 if none]
     MISALIGNED = "misaligned"  # the arrays of a batch hold different rows: [batch, batches: so far, detail]
+    CHANGED = "changed"  # a file of the data is not what it was: [reason]
     TWINS = "twins"  # rows are recognised by content, and some are identical: [groups, rows: in them, of]
-    OPENED_FILE = "opened_file"  # nobody declared the data: [path, member, rows, role]
     UNIDENTIFIED = "unidentified"  # why the rows of a batch are unknown, once per reason: [reason]
     FAILED = "failed"  # recording stopped or lost something: [error]
     IDLE = "idle"

@@ -70,10 +70,16 @@ def notes(result: AuditResult, split: SplitResult, verbose: bool = False) -> tup
     if counts.outside > 0:
         out.append(f"outside the data: {several(counts.outside, 'visit')}")
     known = {way: rows for way, rows in counts.found.items() if rows > 0}
-    if len(known) > 1 or (verbose and known):
+    if len(known) > 1 or (known and (verbose or set(known) - {"explicit", "view"})):
         whole = sum(known.values())
         mix = ", ".join(f"{_way(way)} {percent(rows, whole)}" for way, rows in known.items())
         out.append(f"how rows are known: {mix}")
+    remarks = counts.remarks
+    if remarks.twins > 0:
+        out.append(
+            f"identical rows: {several(remarks.twin_rows, 'row')} in {several(remarks.twins, 'group')}; "
+            "the rows of a group share its visits"
+        )
     if verbose and totals.untrained_batches > 0:
         out.append(f"yielded and never trained: {several(totals.untrained_batches, 'batch', 'batches')}")
     return tuple(out)

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from coverage_audit.counts.remarks import NO_REMARKS, Remarks
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.errors import ConfigError, UsageError
 from coverage_audit.model.contract import Contract
@@ -61,7 +62,8 @@ class Example:
     """A run small enough to read: epochs of batches of sample ids over shards of these sizes.
 
     ``reported``: the ids a firing rule names. ``dataset=False``: no denominator. ``writer``: how the record ends.
-    ``other_data``: a second fingerprint was recorded. The rest is what the loader or trainer declared or told.
+    ``other_data``: a second fingerprint was recorded. ``remarks``: what the recorder noticed. The rest is what the
+    loader or trainer declared or told.
     """
 
     shards: tuple[int, ...]
@@ -76,6 +78,7 @@ class Example:
     dataset: bool = True
     writer: str = "closed"
     other_data: bool = False
+    remarks: Remarks = NO_REMARKS
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 ## What it looks for
 Writers of one split that declared different data, and a dataset given to the report that differs from the recorded
-one: shards added or removed, other row counts, other file sizes.
+one: shards added or removed, other row counts, other file sizes. And files that were replaced while the run went on.
 
 ## Why it matters
 Row 7 of a file that was rewritten is another row. Counts over both mean nothing.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from coverage_audit.counts.remarks import Remarks
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Evidence, Severity
 from coverage_audit.model.words import listed
@@ -32,7 +33,14 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
             fix="report against the data the run read",
             numbers={"changes": list(counts.changes)},
         )
-    elif len(set(counts.fingerprints)) > 1:
+    for change in counts.remarks.changes:
+        yield Evidence(
+            message=f"a file changed while the run went on: {change}",
+            fix="leave the files alone during training; record anew",
+            count=0,
+            numbers={"change": change},
+        )
+    if not counts.changes and len(set(counts.fingerprints)) > 1:
         yield Evidence(
             message=f"the split was recorded against {len(set(counts.fingerprints))} different datasets "
             f"({listed(sorted(set(counts.fingerprints)))})",
@@ -50,5 +58,8 @@ RULE = Rule(
     since="0.1",
     check=check,
     quiet=(Example((1,), (((0,),),)),),
-    fires=(Example((1,), (((0,),),), other_data=True),),
+    fires=(
+        Example((1,), (((0,),),), other_data=True),
+        Example((1,), (((0,),),), remarks=Remarks(changes=("x_0.npy has another size",))),
+    ),
 )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from coverage_audit.counts.local import count_split
+from coverage_audit.counts.remarks import NO_REMARKS, Remarks
 from coverage_audit.counts.source import EpochFacts, SplitSource, Stream
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.contract import Contract
@@ -66,6 +67,7 @@ class Run:
     """Steps are told and epochs are not."""
     errors: tuple[str, ...] = ()
     """What the loader raised."""
+    remarks: Remarks = NO_REMARKS
     pieces: int = 1
     """Into how many pieces the visits are cut."""
 
@@ -92,6 +94,7 @@ class Run:
             ),
             evaluation=self.evaluation,
             errors=self.errors,
+            remarks=self.remarks,
         )
 
     def count(self) -> SplitCounts:
@@ -148,6 +151,7 @@ def run_of(example: Example) -> Run:
         evaluation=example.evaluation,
         writer=example.writer,
         other_fingerprints=("another",) if example.other_data else (),
+        remarks=example.remarks,
     )
 
 
