@@ -11,7 +11,7 @@ import numpy as np
 
 from coverage_audit.identity.batches import NO_IDS, Answer, Run
 from coverage_audit.identity.origins import ORIGINS, Origin, Origins
-from coverage_audit.identity.shadows import Shadow, Span, Windows
+from coverage_audit.identity.shadows import Shadow, Span, Windows, ids_of
 from coverage_audit.model.event import BatchRows
 from coverage_audit.model.rows import Ints
 
@@ -72,6 +72,24 @@ class Declared:
         if origin.base not in self._homes:
             self._homes[origin.base] = self._find(origin)
         return self._homes[origin.base]
+
+    def home_of(self, path: str) -> Home | None:
+        """Whose rows a file (its real path) holds, whatever it holds now; None if it is not declared."""
+        own = self._own.get(path)
+        if own is not None and "" in own:
+            return Home(own[""], OWN)
+        known = self._partner.get(path)
+        return None if known is None else Home(*known)
+
+    def replaced(self, shadow: Shadow) -> str | None:
+        """The path of a declared file that was replaced before these rows were read from it; None if none was."""
+        ids = ids_of(shadow).reshape(-1)
+        known = ids[ids >= 0]
+        if not known.size:
+            return None
+        origin = self._origins.at(int(known[0]))
+        path = origin.key.path
+        return path if origin.replaced and (path in self._own or path in self._partner) else None
 
     def _find(self, origin: Origin) -> Home | None:
         if origin.replaced:

@@ -1,0 +1,230 @@
+"""The ways from a batch to its rows, in turn: what its arrays remember, what they are views of, what they contain.
+
+Each step says how its rows were found. A sample of batches is held against the files; a way that is caught wrong is not
+asked again. Rows are exact or unknown.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from coverage_audit.errors import CoverageAuditError
+from coverage_audit.identity.agreement import STRANGER, Voice, agree, ids_in, text
+from coverage_audit.identity.batches import NO_IDS, Answer, Identified, Notice, Run, Unknown, count_rows
+from coverage_audit.identity.declared import OWN, Declared
+from coverage_audit.identity.inferred import Inferred
+from coverage_audit.identity.parts import arrays, as_array, handed_on, rows_listed
+from coverage_audit.identity.provenance import altered, shadow_of
+from coverage_audit.identity.verification import Contents, holds
+from coverage_audit.identity.shadows import Shadow
+from coverage_audit.identity.views import NO_VIEW, Doubt, Seen, Views
+from coverage_audit.model.event import VERIFIED, Found, MarkKind
+from coverage_audit.model.rows import Ints
+
+VERIFY_EVERY = 64
+
+
+class Recognises(Protocol):
+    """A way that looks at what an array contains (content, tracer)."""
+
+    def tell(self, leaf: npt.NDArray[Any], at: int) -> tuple[Found, Answer] | Unknown | None:
+        """The rows of an array; None if it cannot be rows of this data; Unknown with a reason if they are not told."""
+
+
+class Ladder:
+    """``identify="auto"`` and the forced single ways.
+
+    ``provenance``, ``views``: whether arrays are asked what they remember, and for what they are views of.
+    ``recognisers``: asked in this order, made when first needed. ``inferred``: the last resort. ``contents``: for
+    verification, None where the files cannot be read. ``verify_every``: one batch in so many, from the first on.
+    """
+
+    found = Found.UNKNOWN
+    alters = True
+
+    def __init__(
+        self,
+        declared: Declared,
+        *,
+        provenance: bool = True,
+        views: bool = True,
+        recognisers: Sequence[Callable[[], Recognises | None]] = (),
+        inferred: Inferred | None = None,
+        contents: Contents | None = None,
+        verify_every: int = VERIFY_EVERY,
+    ) -> None:
+        self._declared = declared
+        self._provenance = provenance
+        self._views = Views(declared) if views else None
+        self._makers = tuple(recognisers)
+        self._recognisers: list[Recognises] | None = None
+        self._inferred = inferred
+        self._contents = contents
+        self._every = verify_every
+        self._lock = threading.RLock()
+        self._asked = 0
+        self._demoted: set[Found] = set()
+        self._verified: dict[Found, int] = {}
+        self._misaligned = 0
+        self._twins = 0
+        self._changed = False
+
+    def identify(self, batch: Any) -> tuple[Any, Identified]:
+        """The batch with ordinary arrays, its rows, and what the log is to know of them."""
+        with self._lock:
+            number = self._asked
+            self._asked += 1
+            parts = arrays(batch)
+            lately = None if self._inferred is None else self._inferred.read_lately()
+            notices: list[Notice] = []
+            found, rows = self._find(parts, number, lately, notices)
+            if isinstance(rows, Unknown):
+                rows = rows._replace(length=count_rows(batch) if rows.length < 0 else rows.length)
+            return handed_on(batch), Identified(found, rows, tuple(notices))
+
+    def _find(
+        self, parts: Sequence[Any], number: int, lately: Ints | None, notices: list[Notice]
+    ) -> tuple[int, Answer]:
+        voices, doubt = self._listen(parts)
+        verdict = agree(self._declared, voices)
+        if verdict.fault:
+            notices += self._misalignment(verdict.fault)
+        voice = verdict.voice
+        if voice is not None and voice.rows is not None:
+            found = self._checked(voice, parts, number, notices)
+            if found is not None:
+                return found, voice.rows
+        recognised = self._recognise(parts, notices)
+        if recognised is not None and not isinstance(recognised, Unknown):
+            return int(recognised[0]), recognised[1]
+        proposals = [ids_in(self._declared, v.rows) for v in voices if v.role > OWN and v.rows is not None]
+        proposals += [] if lately is None else [lately]
+        if self._inferred is not None:
+            for leaf in (leaf for leaf in map(as_array, parts) if leaf is not None):
+                for proposal in proposals:
+                    rows = self._explained(leaf, proposal)
+                    if rows is not None:
+                        return Found.INFERRED | VERIFIED, rows
+        return int(Found.UNKNOWN), verdict.unknown or doubt or recognised or Unknown(-1, NO_VIEW)
+
+    def _listen(self, parts: Sequence[Any]) -> tuple[list[Voice], Unknown | None]:
+        """What the arrays themselves say, by memory or by address; and why one of them cannot."""
+        voices: list[Voice] = []
+        doubt: Unknown | None = None
+        for at, part in enumerate(parts):
+            if self._provenance and Found.PROVENANCE not in self._demoted:
+                shadow = rows_listed(part) if type(part) is list else shadow_of(part)
+                if shadow is not None:
+                    told = self._declared.tell(shadow)
+                    if told is not None:
+                        voices.append(Voice(at, Found.PROVENANCE, told.role, told.rows))
+                        continue
+                    doubt = doubt or self._replaced(shadow)
+            if self._views is not None and Found.VIEW not in self._demoted and isinstance(part, np.ndarray):
+                seen = self._views.tell(part)
+                if isinstance(seen, Doubt):
+                    doubt = doubt or Unknown(seen.shows, seen.reason, seen.detail)
+                elif seen is not None:
+                    voices.append(self._voice(at, seen))
+        return voices, doubt
+
+    def _voice(self, at: int, seen: Seen) -> Voice:
+        home, (first, step, length), total, path = seen
+        if home is None:
+            return Voice(at, Found.VIEW, STRANGER, None, (seen.rows, total), path)
+        if step == 1 or length == 1:
+            return Voice(at, Found.VIEW, home.role, Run(home.shard, first, length) if length else NO_IDS, path=path)
+        start = int(self._declared.offsets[home.shard]) + first
+        return Voice(at, Found.VIEW, home.role, start + step * np.arange(length, dtype=np.int64), path=path)
+
+    def _replaced(self, shadow: Shadow) -> Unknown | None:
+        path = self._declared.replaced(shadow)
+        return None if path is None else Unknown(-1, "a declared file was replaced while the run went on", path)
+
+    def _checked(self, voice: Voice, parts: Sequence[Any], number: int, notices: list[Notice]) -> int | None:
+        """How the rows are known, with the VERIFIED bit if they were looked up just now; None if they are wrong."""
+        found = voice.found
+        if self._contents is None or (found in self._verified and number % self._every):
+            return int(found)
+        part = parts[voice.at]
+        leaf = as_array(part)
+        if leaf is None or voice.rows is None:
+            return int(found)
+        try:
+            right = holds(self._declared, self._contents, leaf, voice.rows, altered=altered(part))
+        except (CoverageAuditError, OSError) as error:
+            self._verified.setdefault(found, -1)
+            notices += self._change(str(error))
+            return int(found)
+        last = self._verified.get(found, -1)
+        if right is not False:
+            self._verified[found] = number if right else last
+            return int(found) | VERIFIED if right else int(found)
+        self._demoted.add(found)
+        how = found.name.lower()
+        reason = f"a batch did not hold the rows it was said to hold by {how}"
+        notices.append(
+            Notice(
+                MarkKind.DEMOTED,
+                {"found": int(found), "reason": reason, "asked": number, "verified": last},
+                f"{reason} ({text(self._declared, voice.rows)}); rows are no longer told in this way. Give ids=, or "
+                "record the data index (Dataset.index)",
+            )
+        )
+        return None
+
+    def _change(self, what: str) -> list[Notice]:
+        """Said once: a file cannot be compared with any more."""
+        if self._changed:
+            return []
+        self._changed = True
+        return [Notice(MarkKind.CHANGED, {"reason": what}, f"a sample of batches cannot be verified: {what}")]
+
+    def _misalignment(self, fault: str) -> list[Notice]:
+        """Marked with the 1st, 2nd, 4th, 8th ... such batch, so that a log never fills with them."""
+        self._misaligned += 1
+        n = self._misaligned
+        if n & (n - 1):
+            return []
+        warning = "" if n > 1 else f"the arrays of a batch hold different rows ({fault}): x and y are misaligned"
+        return [Notice(MarkKind.MISALIGNED, {"batches": n, "detail": fault}, warning)]
+
+    def _recognise(self, parts: Sequence[Any], notices: list[Notice]) -> tuple[Found, Answer] | Unknown | None:
+        if self._recognisers is None:
+            self._recognisers = [way for way in (make() for make in self._makers) if way is not None]
+        reason: Unknown | None = None
+        for way in self._recognisers:
+            for at, part in enumerate(parts):
+                leaf = as_array(part)
+                if leaf is None or leaf.ndim == 0:
+                    continue
+                try:
+                    told = way.tell(leaf, at)
+                except (CoverageAuditError, OSError) as error:
+                    notices += self._change(str(error))
+                    continue
+                if isinstance(told, Unknown):
+                    reason = reason or told
+                elif told is not None:
+                    self._tell_twins(way, notices)
+                    return told
+        return reason
+
+    def _tell_twins(self, way: Recognises, notices: list[Notice]) -> None:
+        """Marked whenever more identical rows have come to light."""
+        twins = getattr(way, "twins", None)
+        if twins is not None and twins[0] > self._twins:
+            self._twins = twins[0]
+            notices.append(Notice(MarkKind.TWINS, {"groups": twins[0], "rows": twins[1], "of": twins[2]}))
+
+    def _explained(self, leaf: npt.NDArray[Any], proposal: Ints) -> Answer | None:
+        assert self._inferred is not None
+        try:
+            return self._inferred.tell(leaf, proposal)
+        except (CoverageAuditError, OSError):
+            return None  # the files cannot be read any more: then nothing is inferred from them
