@@ -56,14 +56,15 @@ class Inferred:
         if leaf.ndim == 0 or len(lately) != leaf.shape[0] or not leaf.size or leaf.dtype.kind not in "fiub":
             return None
         rows = read_rows(self._declared, self._contents, lately)
-        return lately if rows is not None and follows(leaf, rows) else None
+        return lately if rows is not None and follows(leaf, rows) and not counts_up(rows, lately) else None
 
 
 def follows(seen: npt.NDArray[Any], stored: npt.NDArray[Any]) -> bool:
     """Whether an affine map takes the rows of ``stored`` to those of ``seen``, one by one, and no other order would.
 
-    (n, ...) each. Every column that varies in one of them must vary in both and lie on one line; the rows must be
-    distinct in what is looked at. Least squares per column: slope = cov / var.
+    (n, ...) each. Every column that varies in one of them must vary in both and lie on one rising line; the rows must
+    be distinct in what is looked at. Least squares per column: slope = cov / var. Rising lines tell orders apart: a map
+    that takes a set of numbers to the same numbers in another order is no line, or a falling one.
     """
     n = len(seen)
     if n < FEWEST_ROWS or seen.size != stored.size or stored.dtype.kind not in "fiub":
@@ -81,4 +82,14 @@ def follows(seen: npt.NDArray[Any], stored: npt.NDArray[Any]) -> bool:
         return False
     x, y, spread = x[:, moves_x], y[:, moves_x], spread_y[moves_x]
     slope = (x * y).sum(axis=0) / (x * x).sum(axis=0)
-    return bool(np.all(np.abs(y - slope * x) <= TOLERANCE * spread))
+    return bool(np.all(slope > 0) and np.all(np.abs(y - slope * x) <= TOLERANCE * spread))
+
+
+def counts_up(stored: npt.NDArray[Any], ids: Ints) -> bool:
+    """Whether rows are only their numbers, on a line: then any stretch of them follows from any other."""
+    numbers = np.broadcast_to(ids.astype(np.float64)[:, None], (len(ids), stored.size // len(ids)))
+    x = numbers - numbers.mean(axis=0)
+    y = stored.reshape(len(ids), -1).astype(np.float64)
+    y = y - y.mean(axis=0)
+    slope = (x * y).sum(axis=0) / np.maximum((x * x).sum(axis=0), 1)
+    return bool(np.all(np.abs(y - slope * x) <= 10 * TOLERANCE * np.abs(y).max(axis=0)))
