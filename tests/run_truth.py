@@ -1,0 +1,229 @@
+"""Runs a training script unchanged under `coverage-audit run`, and holds what was recorded against what it says itself.
+
+The scripts are tests/run_styles/styles/*.py. Their training step writes the rows it is really given, one line of JSON
+per step, to the file that is their first argument.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from coverage_audit.model.event import VERIFIED, Found, Stage
+from coverage_audit.model.run import Writer
+from coverage_audit.runlog.reader import Log, read_log
+
+STYLES = Path(__file__).parent / "run_styles" / "styles"
+NPY = ("--data", "shards/x_*.npy", "--aligned", "shards/y_*.npy")
+HELD_OUT = (*NPY, "--validation-data", "held_out/x_*.npy")
+
+
+def _made() -> Any:
+    """The module with which the scripts make their data."""
+    spec = spec_from_file_location("made", STYLES / "made.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+MADE = _made()
+
+
+@dataclass(frozen=True)
+class Style:
+    """One script with its data and arguments, and what is promised of it.
+
+    ``expect``: "right" (every step), "unknown" (none can be known), "either" (right or unknown, as numpy lets us see).
+    ``status``: the exit status that the script has by itself.
+    """
+
+    script: str
+    args: tuple[str, ...] = ()
+    data: str = "npy"
+    options: tuple[str, ...] = NPY
+    expect: str = "right"
+    backend: str = "tensorflow"
+    status: int = 0
+
+    def __str__(self) -> str:
+        words = (self.script, *self.args, *(() if self.backend == "tensorflow" else (self.backend,)))
+        return "-".join(words)
+
+
+class Step(NamedTuple):
+    """One step as it was recorded; ``rows``: sample ids in order, None where unknown."""
+
+    number: int
+    rows: list[int] | None
+    found: str
+    stage: Stage
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What is left of one run."""
+
+    style: Style
+    folder: Path
+    status: int
+    out: str
+    err: str
+
+    @property
+    def log_path(self) -> Path:
+        return self.folder / "run.parquet"
+
+    @cached_property
+    def log(self) -> Log:
+        assert self.log_path.with_name("run.parquet.state").exists() or self.log_path.exists(), self.err
+        return read_log(self.log_path)
+
+    def truth(self, part: str = "train") -> list[list[int]]:
+        """Sample ids of each step that really was done, in order."""
+        path = self.folder / "truth.jsonl"
+        told = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [_ids(step) for step in told if step["part"] == part]
+
+    def steps(self, split: str = "train") -> list[Step]:
+        """What was recorded of each step; of each yield where nobody told of steps."""
+        steps = [step for writer in self.log.writers for step in recorded(self.log, writer, split)]
+        done = [step for step in steps if step.stage is Stage.TRAINED]
+        return sorted(done, key=lambda step: step.number) if done else steps
+
+    def compare(self, split: str = "train", same: Callable[[list[int]], list[int]] = list) -> Compared:
+        """Recorded steps beside true ones. ``same`` maps rows that cannot be told apart to one."""
+        truth, steps = self.truth(split), self.steps(split)
+        compared = Compared(len(truth), len(steps), self.trained(split))
+        for number, (true, step) in enumerate(zip(truth, steps, strict=False)):
+            compared.found[step.found] += 1
+            if step.rows is None:
+                compared.unknown.append(number)
+            elif same(step.rows) == same(true):
+                compared.right.append(number)
+            else:
+                compared.wrong.append((number, step.found, step.rows, true))
+        return compared
+
+    def trained(self, split: str) -> bool:
+        """Whether steps were told, and not only yields."""
+        steps = self.steps(split)
+        return bool(steps) and steps[0].stage is Stage.TRAINED
+
+
+@dataclass
+class Compared:
+    """``trained``: steps were told. Without, yields are compared, of which there may be more than steps."""
+
+    truth: int
+    recorded: int
+    trained: bool
+    right: list[int] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
+    wrong: list[tuple[int, str, list[int], list[int]]] = field(default_factory=list)
+    found: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def all_steps(self) -> bool:
+        return self.recorded == self.truth if self.trained else self.recorded >= self.truth
+
+
+def recorded(log: Log, writer: Writer, split: str) -> Iterator[Step]:
+    """The steps (or yields) of one split that one writer recorded, rows put together."""
+    info = next((info for info in writer.splits if info.name == split), None)
+    if info is None:
+        return
+    shards = None if info.fingerprint is None else log.datasets[info.fingerprint]
+    step: Step | None = None
+    last: tuple[int, int] | None = None
+    for visits in log.visits(writer):
+        for at in np.flatnonzero(visits.split == visits.splits.index(split)).tolist():
+            key = int(visits.batch[at]), int(visits.step[at])
+            if key != last:
+                if step is not None:
+                    yield step
+                found = Found(int(visits.found[at]) & ~VERIFIED).name.lower()
+                step, last = Step(key[1], [], found, Stage(int(visits.stage[at]))), key
+            assert step is not None
+            shard, row, count = int(visits.shard[at]), int(visits.row[at]), int(visits.count[at])
+            if row < 0:
+                step = step._replace(rows=None)
+            elif step.rows is not None:
+                first = row if shard < 0 or shards is None else int(shards.offsets[shard]) + row
+                step.rows.extend(range(first, first + count))
+    if step is not None:
+        yield step
+
+
+def _ids(said: dict[str, Any]) -> list[int]:
+    if "windows" in said:
+        return [first + k for first, length in said["windows"] for k in range(length)]
+    return list(said["x"])
+
+
+def command(style: Style, folder: Path) -> list[str]:
+    """The command line that records one style."""
+    script = str(STYLES / f"{style.script}.py")
+    return [
+        *(sys.executable, "-m", "coverage_audit", "run", "--log", "run.parquet"),
+        *(*style.options, script, "truth.jsonl", *style.args),
+    ]
+
+
+def run(style: Style, folder: Path) -> Ran:
+    """Make the data and run the script, recorded."""
+    MADE.DATA[style.data](folder)
+    done = subprocess.run(
+        command(style, folder),
+        cwd=folder,
+        env=environment(style),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Ran(style, folder, done.returncode, done.stdout, done.stderr)
+
+
+def environment(style: Style) -> dict[str, str]:
+    """One thread each: several run at a time."""
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_AUDIT")}
+    return {**ours, "KERAS_BACKEND": style.backend, "OMP_NUM_THREADS": "1", **quiet}
+
+
+class Runs:
+    """Runs styles two at a time, ahead of the tests that ask for them."""
+
+    def __init__(self, styles: list[Style], folder: Path) -> None:
+        self._pool = ThreadPoolExecutor(2)
+        self._runs: dict[Style, Future[Ran]] = {}
+        for style in dict.fromkeys(styles):
+            self._runs[style] = self._pool.submit(self._run, style, folder)
+
+    @staticmethod
+    def _run(style: Style, folder: Path) -> Ran:
+        own = folder / str(style)
+        own.mkdir()
+        return run(style, own)
+
+    def of(self, style: Style) -> Ran:
+        """The run of a style, waited for."""
+        return self._runs[style].result()
+
+    def close(self) -> None:
+        """What has not begun is not run."""
+        self._pool.shutdown(cancel_futures=True)
