@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coverage_audit.runlog import identity
+from coverage_audit.runlog.inherited import INHERITED
 
 OWN_VARIABLES = ("COVERAGE_AUDIT_LOG", "COVERAGE_AUDIT_CONFIG", "COVERAGE_AUDIT_DISABLE", "COVERAGE_AUDIT_RUN_ID")
 
@@ -15,10 +15,10 @@ OWN_VARIABLES = ("COVERAGE_AUDIT_LOG", "COVERAGE_AUDIT_CONFIG", "COVERAGE_AUDIT_
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees our variables of the shell it was started from, nor the run another test began."""
-    for name in (*OWN_VARIABLES, identity.INHERITED):
+    for name in (*OWN_VARIABLES, INHERITED):
         monkeypatch.delenv(name, raising=False)
     yield
-    os.environ.pop(identity.INHERITED, None)
+    os.environ.pop(INHERITED, None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import socket
@@ -19,10 +18,8 @@ from coverage_audit.model.run import SplitInfo, Writer
 from coverage_audit.model.shards import Shards
 from coverage_audit.runlog.folder import PART, WRITER, files_like, state_of, unwritable, write_json
 from coverage_audit.runlog.hold import Hold, archive, hold_log
+from coverage_audit.runlog.inherited import inherited, tell_children
 from coverage_audit.runlog.schema import SCHEMA_VERSION
-
-INHERITED = "COVERAGE_AUDIT_INHERITED"
-"""Environment variable by which a process tells its children, per open log: run id, what it was asked as, attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +69,9 @@ class OpenLog:
 
     def close(self) -> None:
         """Let go of the log: other runs may archive it, and later children do not inherit it."""
-        inherited = _inherited()
-        if inherited.pop(str(self.path), None) is not None:
-            _tell_children(inherited)
+        logs = inherited()
+        if logs.pop(str(self.path), None) is not None:
+            tell_children(logs)
         self.hold.release()
 
     def _facts(self, splits: Sequence[SplitInfo], facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +116,7 @@ def open_log(
         raise UsageError("run_id='' names no run: give a name, or None to have one made", slug="bad-run-id")
     log = Path(os.path.abspath(path))
     asked = _first_of(run_id, os.environ.get("COVERAGE_AUDIT_RUN_ID") or None, launcher_id)
-    parent = _inherited().get(str(log))
+    parent = inherited().get(str(log))
     if parent is not None and asked not in (None, parent["run_id"], parent["asked"]):
         parent = None
     if asked is None and parent is None and world_size > 1:
@@ -151,9 +148,9 @@ def open_log(
     except OSError as error:
         held.hold.release()
         raise unwritable(state_of(log), error) from error
-    inherited = _inherited()
-    inherited[str(log)] = {"run_id": held.run_id, "asked": asked, "attempt": attempt}
-    _tell_children(inherited)
+    logs = inherited()
+    logs[str(log)] = {"run_id": held.run_id, "asked": asked, "attempt": attempt}
+    tell_children(logs)
     return opened
 
 
@@ -180,22 +177,3 @@ def _claimed(log: Path) -> list[tuple[int, int, int]]:
 
 def _first_of(*values: str | None) -> Any:
     return next((v for v in values if v is not None), None)
-
-
-def _inherited() -> dict[str, dict[str, Any]]:
-    text = os.environ.get(INHERITED)
-    if text is None:
-        return {}
-    try:
-        return dict(json.loads(text))
-    except ValueError as error:
-        raise UsageError(
-            f"{INHERITED}={text!r} is private and was changed: unset it", slug="bad-environment"
-        ) from error
-
-
-def _tell_children(inherited: Mapping[str, Any]) -> None:
-    if inherited:
-        os.environ[INHERITED] = json.dumps(inherited)
-    else:
-        os.environ.pop(INHERITED, None)

@@ -17,7 +17,8 @@ from coverage_audit.errors import LogError, UsageError
 from coverage_audit.model.event import MarkKind
 from coverage_audit.model.run import SplitInfo
 from coverage_audit.model.shards import Shard, Shards
-from coverage_audit.runlog.identity import INHERITED, OpenLog, open_log
+from coverage_audit.runlog.identity import OpenLog, open_log
+from coverage_audit.runlog.inherited import INHERITED
 from coverage_audit.runlog.journal import Journal
 from coverage_audit.testing.logs import write_log
 
