@@ -6,11 +6,14 @@ recording has them open in another mode.
 
 from __future__ import annotations
 
+import os
+import weakref
 from typing import IO, TYPE_CHECKING, Any
 
 from coverage_audit.errors import DatasetError
 from coverage_audit.sources.members import Members, missing_extra
 from coverage_audit.sources.npy import Header
+from coverage_audit.sources.stored import Array, StoredArray, unreadable
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -37,9 +40,52 @@ def read_hdf5_header(stream: IO[bytes], name: str, member: str | None) -> Header
         ) from error
 
 
-def top_arrays(file: Any, h5py: ModuleType) -> list[str]:
-    """The datasets at the top level of an open file, with at least one axis."""
-    return [key for key, header in _top(h5py, file).items() if header.rows is not None]
+def top_arrays(path: str) -> list[str]:
+    """The datasets at the top level that have at least one axis. Raises ``OSError`` and :class:`DatasetError`."""
+    h5py = import_h5py(path)
+    with open(path, "rb") as stream, h5py.File(stream, "r") as file:
+        return [key for key, header in _top(h5py, file).items() if header.rows is not None]
+
+
+class Hdf5Array(StoredArray):
+    """A dataset of an HDF5 file. Raises :class:`DatasetError`."""
+
+    def __init__(self, path: str, member: str) -> None:
+        super().__init__(f"{path}::{member}", path)
+        self._path, self._member = path, member
+        self._h5py = import_h5py(path)
+        self._opened: tuple[int, Any] | None = None
+        with self._reading():
+            dataset = self._dataset()
+            why = _why_not(dataset)
+            if why:
+                raise unreadable(self.name, why)
+            self.dtype, shape = dataset.dtype, tuple(map(int, dataset.shape))
+        self.row_shape, self.rows = shape[1:], shape[0]
+
+    def _piece(self, start: int, stop: int) -> Array:
+        piece: Array = self._dataset()[start:stop]
+        return piece
+
+    def _dataset(self) -> Any:
+        """The dataset, opened anew in a forked child: there, the position in the file is shared with the parent."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            stream = open(self._path, "rb")  # noqa: SIM115 - lives as long as this
+            weakref.finalize(self, stream.close)
+            file = self._h5py.File(stream, "r")
+            weakref.finalize(self, file.close)
+            self._opened = (os.getpid(), file[self._member])
+        return self._opened[1]
+
+
+def _why_not(dataset: Any) -> str:
+    """Why rows cannot be read from here; empty if they can."""
+    if not dataset.shape:
+        return "it has no rows"
+    if dataset.dtype.hasobject:
+        return "it holds values of varying length"
+    # Their parts are looked up beside the file, which is not known by its name here.
+    return "it is put together from other files" if dataset.is_virtual or dataset.external else ""
 
 
 def import_h5py(name: str) -> ModuleType:

@@ -1,14 +1,21 @@
-"""The rows of a .npz archive from its members' headers; compressed members are inflated no further than that."""
+"""The rows of a .npz archive: counted from its members' headers, which is as far as compressed members are inflated."""
 
 from __future__ import annotations
 
+import threading
 import zipfile
 import zlib
-from typing import IO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Literal
+
+import numpy as np
 
 from coverage_audit.errors import DatasetError
+from coverage_audit.model.rows import Ints
 from coverage_audit.sources.members import Members
-from coverage_audit.sources.npy import Header, read_header
+from coverage_audit.sources.npy import Header, read_header, read_layout
+from coverage_audit.sources.stored import Array, StoredArray, unreadable
 
 
 def read_archive_header(stream: IO[bytes], name: str, member: str | None) -> Header:
@@ -26,6 +33,56 @@ def read_archive_header(stream: IO[bytes], name: str, member: str | None) -> Hea
         ) from error
     members = Members(name, headers)
     return members.together() if member is None else members.pick(member)
+
+
+def archive_arrays(path: str) -> list[str]:
+    """The members of an archive that have at least one axis. Raises as :func:`read_archive_header`."""
+    with open(path, "rb") as stream, zipfile.ZipFile(stream) as archive:
+        headers = {info.filename.removesuffix(".npy"): _member(archive, info, path) for info in archive.infolist()}
+    return [key for key, header in headers.items() if header.rows is not None]
+
+
+class ArchiveArray(StoredArray):
+    """A member of an archive, taken into memory when its rows are first wanted. Raises :class:`DatasetError`."""
+
+    def __init__(self, path: str, member: str) -> None:
+        super().__init__(f"{path}::{member}", path)
+        self._path = path
+        self._array: Array | None = None
+        self._lock = threading.Lock()
+        with self._reading(), self._open(member) as stream:
+            layout = read_layout(stream, self.name, None)
+        if layout.dtype.hasobject or not layout.shape:
+            raise unreadable(self.name, "it holds Python objects" if layout.shape else "a 0-d array has no rows")
+        self._member = member
+        self.dtype, self.row_shape, self.rows = layout.dtype, layout.shape[1:], layout.shape[0]
+
+    @property
+    def held_bytes(self) -> int:
+        return 0 if self._array is None else self._array.nbytes
+
+    def _piece(self, start: int, stop: int) -> Array:
+        return self._whole()[start:stop]
+
+    def _take(self, rows: Ints) -> Array:
+        return self._whole().take(rows, axis=0)
+
+    def _whole(self) -> Array:
+        with self._lock:
+            if self._array is None:
+                with self._open(self._member) as stream:
+                    layout = read_layout(stream, self.name, None)
+                    flat = np.frombuffer(stream.read(), layout.dtype)
+                order: Literal["C", "F"] = "F" if layout.fortran else "C"
+                self._array = np.ascontiguousarray(flat.reshape(layout.shape, order=order))
+            return self._array
+
+    @contextmanager
+    def _open(self, member: str) -> Iterator[IO[bytes]]:
+        with zipfile.ZipFile(self._path) as archive:
+            names = archive.namelist()
+            with archive.open(member + ".npy" if member + ".npy" in names else member) as stream:
+                yield stream
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Header:

@@ -1,4 +1,4 @@
-"""zarr stores in folders: the rows of their arrays, from the metadata alone; zarr itself is not needed for that.
+"""zarr stores in folders: their arrays are counted from the metadata alone; only reading rows needs zarr itself.
 
 Formats: https://zarr-specs.readthedocs.io/en/latest/v3/core/ (``zarr.json``), .../v2/v2.0.html (``.zarray``).
 """
@@ -10,9 +10,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from coverage_audit.errors import DatasetError
-from coverage_audit.sources.members import Members
+from coverage_audit.sources.members import Members, missing_extra
 from coverage_audit.sources.npy import Header
+from coverage_audit.sources.stored import Array, StoredArray, unreadable
 
 SUFFIX = ".zarr"
 V3 = "zarr.json"
@@ -48,6 +51,28 @@ def store_arrays(folder: str) -> list[str]:
     if own is not None:
         return [""]
     return [name for name, header in _arrays(folder).items() if header.rows is not None]
+
+
+class ZarrArray(StoredArray):
+    """An array of a store, read by zarr. Only its metadata is watched. Raises :class:`DatasetError`."""
+
+    def __init__(self, folder: str, member: str) -> None:
+        name = f"{folder}::{member}" if member else folder
+        where = os.path.join(folder, *member.split("/")) if member else folder
+        super().__init__(name, metadata_of(where) or where)
+        try:
+            import zarr
+        except ImportError as error:
+            raise missing_extra(name, "zarr", "zarr") from error
+        with self._reading():
+            array = zarr.open_array(where, mode="r")
+        if array.dtype.hasobject or not array.shape:
+            raise unreadable(name, "it holds values of varying length" if array.shape else "a 0-d array has no rows")
+        self._array = array
+        self.dtype, self.row_shape, self.rows = np.dtype(array.dtype), tuple(array.shape[1:]), int(array.shape[0])
+
+    def _piece(self, start: int, stop: int) -> Array:
+        return np.ascontiguousarray(self._array[start:stop])
 
 
 def _arrays(folder: str) -> dict[str, Header]:

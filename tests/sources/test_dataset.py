@@ -73,8 +73,8 @@ def test_a_folder_is_the_files_directly_inside(folder: Path) -> None:
 
     assert layout(Dataset.open("only")) == [("b.npy", 2)]
     assert refusal(folder) == (
-        f"{str(folder)!r} is a folder without .npy, .npz, .h5, .hdf5 or .zarr files: for files further down give a pattern such as "
-        f"'{folder}/**/*.npy' [no-files]"
+        f"{str(folder)!r} is a folder without .npy, .npz, .h5, .hdf5 or .zarr files: for files further "
+        f"down give a pattern such as '{folder}/**/*.npy' [no-files]"
     )
 
 
