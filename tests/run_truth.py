@@ -60,8 +60,8 @@ class Style:
     status: int = 0
 
     def __str__(self) -> str:
-        words = (self.script, *self.args, *(() if self.backend == "tensorflow" else (self.backend,)))
-        return "-".join(words)
+        data = () if self.data == "npy" else (self.data.replace(" ", "_"),)
+        return "-".join((self.script, *self.args, *data, *(() if self.backend == "tensorflow" else (self.backend,))))
 
 
 class Step(NamedTuple):
@@ -211,14 +211,13 @@ class Runs:
     def __init__(self, styles: list[Style], folder: Path) -> None:
         self._pool = ThreadPoolExecutor(2)
         self._runs: dict[Style, Future[Ran]] = {}
-        for style in dict.fromkeys(styles):
-            self._runs[style] = self._pool.submit(self._run, style, folder)
+        for number, style in enumerate(dict.fromkeys(styles)):
+            self._runs[style] = self._pool.submit(self._run, style, folder / f"{number:02}-{style}")
 
     @staticmethod
     def _run(style: Style, folder: Path) -> Ran:
-        own = folder / str(style)
-        own.mkdir()
-        return run(style, own)
+        folder.mkdir()
+        return run(style, folder)
 
     def of(self, style: Style) -> Ran:
         """The run of a style, waited for."""

@@ -30,6 +30,8 @@ KERAS = [
     Style("stacked_lists"),
     Style("arrays_of_lists"),
     Style("preallocated"),
+    Style("one_buffer"),
+    Style("moved"),
     Style("carried_over"),
     Style("buffer_of_rows"),
     Style("buffer_of_copies"),
@@ -88,6 +90,7 @@ CUT_SHORT = [
     Style("ends_badly", ("raise",), status=1),
     Style("ends_badly", ("status",), status=7),
 ]
+NOWHERE = Style("torch_windows", (), "train.bin", (*BIN, "--log", "shards/train.bin/run.parquet"))
 ON_IMPORT = Style("ends_badly", ("import",), status=1)
 
 
@@ -205,6 +208,14 @@ def test_a_script_that_dies_on_import(ran: Ran) -> None:
     assert plain.returncode == ran.status
     assert ran.err.startswith(plain.stderr)
     assert not (ran.folder / "run.parquet").exists()
+
+
+@pytest.mark.parametrize("style", [NOWHERE], ids=str)
+def test_a_log_that_cannot_be_written(ran: Ran) -> None:
+    """GIVEN a file where the folder of the log should be THEN that is said, and the script trains."""
+    assert "run.parquet" in ran.err
+    assert "Traceback" not in ran.err
+    assert len(ran.truth()) == 40
 
 
 @pytest.mark.parametrize("style", [KERAS[2], TORCH[0], TORCH[2]], ids=str)

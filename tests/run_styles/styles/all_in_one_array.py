@@ -1,6 +1,6 @@
 """All files concatenated in memory, shuffled anew each time through, as tutorials do it."""
 
-from glob import glob
+from pathlib import Path
 
 import made
 import numpy as np
@@ -10,8 +10,8 @@ from witness import Witness
 BATCH = 16
 
 
-x = np.concatenate([np.load(name) for name in sorted(glob("shards/x_*.npy"))])
-y = np.concatenate([np.load(name) for name in sorted(glob("shards/y_*.npy"))])
+x = np.concatenate([np.load(name) for name in sorted(Path("shards").glob("x_*.npy"))])
+y = np.concatenate([np.load(name) for name in sorted(Path("shards").glob("y_*.npy"))])
 
 
 def batches():

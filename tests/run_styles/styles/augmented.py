@@ -1,4 +1,4 @@
-"""Images flipped at random, some of them in place, and noise on a copy."""
+"""Images flipped at random, in place."""
 
 from glob import glob
 

@@ -1,4 +1,4 @@
-"""uint8 images, scaled to 0..1 in single precision."""
+"""uint8 images from an open file, scaled to 0..1 in single precision."""
 
 from glob import glob
 
@@ -14,7 +14,8 @@ def batches():
     random = np.random.default_rng(0)
     while True:
         for name in random.permutation(sorted(glob("shards/x_*.npy"))):
-            x = np.load(name)
+            with open(name, "rb") as file:
+                x = np.load(file)
             y = np.load(name.replace("x_", "y_"))
             order = random.permutation(len(x))
             for i in range(0, len(x), BATCH):

@@ -1,4 +1,4 @@
-"""A thread that reads ahead."""
+"""A thread that reads ahead; batches with sample weights."""
 
 from glob import glob
 from queue import Queue
@@ -28,7 +28,8 @@ def batches():
     queue = Queue(5)
     Thread(target=fill, args=(queue,), daemon=True).start()
     while True:
-        yield queue.get()
+        x, y = queue.get()
+        yield x, y, np.ones(len(x), np.float32)
 
 
 model = Net(Witness(made.features(), made.labels()))
