@@ -5,6 +5,7 @@ Every step is right or unknown, none is wrong; right wherever numpy lets rows be
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -228,3 +229,17 @@ def test_the_model_sees_the_same_with_and_without(ran: Ran, tmp_path: Path) -> N
         cwd=tmp_path, env=environment(style), capture_output=True, check=True,
     )  # fmt: skip
     assert (tmp_path / "truth.jsonl").read_text() == (ran.folder / "truth.jsonl").read_text()
+
+
+def test_the_comparison_sees_what_is_wrong(tmp_path: Path) -> None:
+    """GIVEN a log with two rows in the wrong order, and one step too few THEN both are seen."""
+    with ca.Recorder(tmp_path / "run.parquet", ca.Dataset.of(10), identify="off") as rec:
+        rec.step([0, 1])
+        rec.step([2, 3])
+        rec.step([4, 5, 8])
+    said = [[0, 1], [3, 2], [4, 5, 8], [6]]
+    lines = [json.dumps({"part": "train", "x": rows}) for rows in said]
+    (tmp_path / "truth.jsonl").write_text("\n".join(lines))
+    compared = Ran(KERAS[0], tmp_path, 0, "", "").compare()
+    assert (compared.right, compared.wrong, compared.unknown) == ([0, 2], [(1, "explicit", [2, 3], [3, 2])], [])
+    assert (compared.recorded, compared.truth, compared.trained, compared.all_steps) == (3, 4, True, False)
