@@ -1,8 +1,8 @@
 """Rows told by what was read just before the batch, believed only if the batch's values follow from those rows.
 
 A loader that standardises or casts leaves no bytes to recognise. But the rows it has read since its last batch are
-known, and if one affine map (for all values, or one per column) takes just these rows, in this order, to the batch, then
-the batch is made of them. Anything else (buffers, flips, crops, producers in other threads) stays unknown.
+known, and if one affine map (for all values, or one per column) takes just these rows, in this order, to the batch,
+then the batch is made of them. Anything else (buffers, flips, crops, producers in other threads) stays unknown.
 """
 
 from __future__ import annotations

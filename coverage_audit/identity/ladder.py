@@ -20,8 +20,8 @@ from coverage_audit.identity.declared import OWN, Declared
 from coverage_audit.identity.inferred import Inferred
 from coverage_audit.identity.parts import arrays, as_array, handed_on, rows_listed
 from coverage_audit.identity.provenance import altered, shadow_of
-from coverage_audit.identity.verification import Contents, holds
 from coverage_audit.identity.shadows import Shadow
+from coverage_audit.identity.verification import Contents, holds
 from coverage_audit.identity.views import NO_VIEW, Doubt, Seen, Views
 from coverage_audit.model.event import VERIFIED, Found, MarkKind
 from coverage_audit.model.rows import Ints

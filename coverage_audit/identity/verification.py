@@ -67,9 +67,9 @@ def _equal(seen: npt.NDArray[Any], stored: npt.NDArray[Any], *, altered: bool) -
     if _same_values(seen, stored):
         return True
     if altered or seen.dtype != stored.dtype:
-        restored = restore(seen, stored.dtype)
-        if restored is not None:
-            return True if _same_values(restored[1], stored) else (None if altered else False)
+        for _, values in restore(seen, stored.dtype):
+            if _same_values(values, stored):
+                return True
     return None if altered else False
 
 
