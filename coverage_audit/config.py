@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,29 @@ class Gates:
 
 
 @dataclass(frozen=True, slots=True)
+class RunSettings:
+    """[tool.coverage-audit.run]: what `coverage-audit run` takes as options; None and () where nothing is said."""
+
+    data: tuple[str, ...] = ()
+    aligned: tuple[str, ...] = ()
+    validation_data: tuple[str, ...] = ()
+    log: str | None = None
+    batch_size: int | None = None
+    contract: str | None = None
+    per: str | None = None
+    identify: str | None = None
+    verify_every: int | None = None
+    loader: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything the configuration file can say. ``rules``: thresholds per rule code."""
 
     log: str = "run.parquet"
     gates: Gates = field(default_factory=Gates)
     exit_zero: bool = False
+    run: RunSettings = field(default_factory=RunSettings)
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -88,20 +105,24 @@ def _table(path: Path) -> dict[str, Any] | None:
 
 
 def _config(facts: Mapping[str, Any], path: str, log: str | None) -> Config:
-    for key in facts:
-        if key not in _KEYS:
-            raise ConfigError(f"{path}: unknown key {key!r}; {_suggestion(key)}", slug="unknown-key")
-    read = {key: check(path, key, facts[key]) for key, check in _KEYS.items() if key in facts}
-    known = {key.replace("-", "_"): value for key, value in read.items()}
-    own = {key: known.pop(key) for key in ("log", "exit_zero", "rules") if key in known}
+    known = _checked(facts, path, _KEYS)
+    own = {key: known.pop(key) for key in ("log", "exit_zero", "run", "rules") if key in known}
     if log:
         own["log"] = log
     return Config(gates=Gates(**known), **own)
 
 
-def _suggestion(key: str) -> str:
-    close = difflib.get_close_matches(key.replace("_", "-"), _KEYS, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(_KEYS)}"
+def _checked(facts: Mapping[str, Any], path: str, keys: Mapping[str, Any], table: str = "") -> dict[str, Any]:
+    """The values of a table by the names of their fields, each checked by what ``keys`` has for it."""
+    for key in facts:
+        if key not in keys:
+            raise ConfigError(f"{path}: unknown key {table + key!r}; {_suggestion(key, keys)}", slug="unknown-key")
+    return {key.replace("-", "_"): check(path, table + key, facts[key]) for key, check in keys.items() if key in facts}
+
+
+def _suggestion(key: str, keys: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(key.replace("_", "-"), keys, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(keys)}"
 
 
 def _wrong(path: str, key: str, value: object, wanted: str) -> ConfigError:
@@ -131,6 +152,36 @@ def _count(path: str, key: str, value: object) -> int:
     return value
 
 
+def _positive(path: str, key: str, value: object) -> int:
+    if _count(path, key, value) == 0:
+        raise ConfigError(f"{path}: {key} = 0: give a whole number above 0", slug="bad-setting")
+    return _count(path, key, value)
+
+
+def _texts(path: str, key: str, value: object) -> tuple[str, ...]:
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str) and item for item in values):
+        raise _wrong(path, key, value, "text in quotes, or a list of such")
+    return tuple(values)
+
+
+def _one_of(*known: str) -> Callable[[str, str, object], str]:
+    def check(path: str, key: str, value: object) -> str:
+        if value not in known:
+            close = difflib.get_close_matches(str(value), known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+            raise ConfigError(f"{path}: {key} = {value!r} is unknown; {hint}", slug="bad-setting")
+        return str(value)
+
+    return check
+
+
+def _run(path: str, key: str, value: object) -> RunSettings:
+    if not isinstance(value, dict):
+        raise _wrong(path, key, value, "a table, [tool.coverage-audit.run]")
+    return RunSettings(**_checked(value, path, _RUN_KEYS, f"{key}."))
+
+
 def _rules(path: str, key: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise _wrong(path, key, value, 'a list of rule codes or names, such as ["CA201"]')
@@ -148,7 +199,23 @@ def _thresholds(path: str, key: str, value: object) -> dict[str, dict[str, Any]]
     return value
 
 
+IDENTIFY = ("auto", "provenance", "views", "content", "tracer", "inferred", "off")
+KINDS = ("exactly-once", "at-least-once", "padded", "drop-remainder", "with-replacement", "subset")
+PERS = ("epoch", "pass", "run")
+
 # Every key, and what reads it.
+_RUN_KEYS: dict[str, Any] = {
+    "data": _texts,
+    "aligned": _texts,
+    "validation-data": _texts,
+    "log": _text,
+    "batch-size": _positive,
+    "contract": _one_of(*KINDS),
+    "per": _one_of(*PERS),
+    "identify": _one_of(*IDENTIFY),
+    "verify-every": _positive,
+    "loader": _texts,
+}
 _KEYS: dict[str, Any] = {
     "log": _text,
     "fail-on": _rules,
@@ -157,5 +224,6 @@ _KEYS: dict[str, Any] = {
     "max-repeated": _count,
     "allow-incomplete": _flag,
     "exit-zero": _flag,
+    "run": _run,
     "rules": _thresholds,
 }

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from coverage_audit.errors import UsageError
 
@@ -17,14 +18,16 @@ ENVIRONMENT = "COVERAGE_AUDIT_RUN"
 class Options:
     """What to record of a script, and how.
 
-    ``data``, ``aligned``, ``validation_data``: paths, globs or URLs; those on this machine are absolute, as the script
-    may change its directory. ``log``: absolute. ``command``: the script as it was named, for what is said at the end.
-    ``loaders``: functions and classes whose batches are to be recorded, ``name`` or ``module:name``.
-    ``verify_every``: one batch in so many is compared with the bytes of the files, None for the recorder's own number.
+    ``folder``: where the command was started. ``log``: absolute. ``command``: the program as it was named, for what is
+    said at the end. ``data``, ``aligned``, ``validation_data``: paths, globs or URLs; those on this machine are
+    absolute, as the script may change its directory. ``loaders``: functions and classes whose batches are to be
+    recorded, ``name`` or ``module:name``. ``verify_every``: one batch in so many is compared with the bytes of the
+    files, None for the recorder's own number.
     """
 
+    folder: str
     log: str
-    command: str = ""
+    command: str
     data: tuple[str, ...] = ()
     aligned: tuple[str, ...] = ()
     validation_data: tuple[str, ...] = ()
@@ -49,10 +52,17 @@ class Options:
         if not text:
             return None
         try:
-            facts = json.loads(text)
+            facts: dict[str, Any] = json.loads(text)
             known = {f.name: facts[f.name] for f in fields(cls)}
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
                 f"{ENVIRONMENT}={text!r} is private and was changed: unset it", slug="bad-environment"
             ) from error
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+        facts = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
+        return cls(**facts)
+
+    @property
+    def shown_log(self) -> str:
+        """The log as seen from where the command was started, if it lies below."""
+        inside = self.log.startswith(os.path.join(self.folder, ""))
+        return os.path.relpath(self.log, self.folder) if inside else self.log

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import threading
@@ -13,6 +14,7 @@ from coverage_audit.launch.options import Options
 
 if TYPE_CHECKING:
     from coverage_audit.recorder.recorder import Recorder
+    from coverage_audit.recorder.segment import Segment
     from coverage_audit.sources.dataset import Dataset
 
 TRAIN, VALIDATION = "train", "validation"
@@ -31,11 +33,14 @@ class Session:
         """Why recording is over, or never began; None while it goes on."""
         self.noted: list[str] = []
         """What was said already, in order."""
-        self.opened_in = os.getpid()
+        self.process = os.getpid()
+        """Where the session began; forked children have it too."""
         self._lock = threading.RLock()
+        self._segments: dict[int, Segment] = {}
         self._recorders: dict[str, Recorder] = {}
         self._told: dict[str, dict[str, Any]] = {}
         self._datasets: dict[str, Dataset | None] = {}
+        os.register_at_fork(after_in_child=self._renew_lock)
 
     def recorder(
         self,
@@ -91,13 +96,24 @@ class Session:
             recorder = self.recorder(split, **facts)
             return loader if recorder is None else adapter(loader, recorder)
         except Exception as error:  # noqa: BLE001 - as in recorder()
-            self.note(f"a {type(loader).__name__} is not recorded: {_words(error)}")
+            self.note(f"a {type(loader).__name__} is not recorded: {words(error)}")
             return loader
+
+    def take(self, batch: Any) -> Any:
+        """A batch that a function of the script returned: one yield of the train split. Gives it to hand on."""
+        recorder = self.recorder()
+        if recorder is None:
+            return batch
+        stream = recorder.stream
+        process = os.getpid()
+        if process not in self._segments:
+            self._segments[process] = stream.open(told_pass=False)
+        return stream.take(self._segments[process], batch)
 
     def fail(self, error: BaseException) -> None:
         """Recording is over: say so once. What is recorded already stays."""
         if self.failure is None:
-            self.failure = _words(error)
+            self.failure = words(error)
             self.note(f"recording has stopped, the script goes on: {self.failure}")
 
     def note(self, message: str) -> None:
@@ -116,6 +132,36 @@ class Session:
                 self._datasets[split] = self._open_dataset(split)
             return self._datasets[split]
 
+    def files(self) -> list[str]:
+        """Real paths of all files that are declared, URLs left out."""
+        from coverage_audit.sources.files import find_files
+
+        options = self.options
+        found: list[str] = []
+        for paths in (options.data, options.aligned, options.validation_data):
+            try:
+                groups = find_files(paths) if paths else []
+            except DatasetError:  # said when the data is opened
+                continue
+            found += [os.path.realpath(f.path) for group in groups for f in group.files if f.path is not None]
+        return found
+
+    def recorders(self) -> tuple[Recorder, ...]:
+        """Those that were opened so far."""
+        return tuple(self._recorders.values())
+
+    def close(self) -> None:
+        """Nothing more is recorded in this process; every log is closed."""
+        writer = sys.modules.get("coverage_audit.recorder.writer")
+        if writer is not None:
+            writer.close_all()
+
+    def close_last(self) -> None:
+        """Leave closing to whoever calls :meth:`close`, instead of to an exit handler that may be too early."""
+        from coverage_audit.recorder.writer import close_all
+
+        atexit.unregister(close_all)
+
     def _open_dataset(self, split: str) -> Dataset | None:
         from coverage_audit.sources.dataset import Dataset
 
@@ -125,7 +171,7 @@ class Session:
         try:
             return Dataset.open(paths, aligned=(self.options.aligned or None) if split == TRAIN else None)
         except DatasetError as error:
-            self.note(f"{split}: recording goes on without knowing the data: {_words(error)}")
+            self.note(f"{split}: recording goes on without knowing the data: {words(error)}")
             return None
 
     def _open(self, split: str, facts: dict[str, Any]) -> Recorder:
@@ -133,7 +179,9 @@ class Session:
 
         options = self.options
         contract = {key: value for key, value in (("kind", options.contract), ("per", options.per)) if value}
-        return Recorder(
+        if options.verify_every is not None:
+            facts = {**facts, "verify_every": options.verify_every}
+        recorder = Recorder(
             options.log,
             self.dataset(split),
             split=split,
@@ -141,7 +189,19 @@ class Session:
             identify=options.identify,
             **facts,
         )
+        self._close_with_child()
+        return recorder
+
+    def _close_with_child(self) -> None:
+        """multiprocessing ends its children without exit handlers, by finalizers of its own."""
+        process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
+        if util is not None and process is not None and process.parent_process() is not None and not self._recorders:
+            util.Finalize(None, self.close, exitpriority=0)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.RLock()
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """An error in a sentence of ours."""
     return str(error) if isinstance(error, CoverageAuditError) else f"{type(error).__name__}: {error}"

@@ -45,6 +45,7 @@ class Split:
     batches: int = 0
     segments: int = 0
     passes: int = 0
+    consumed: int = 0
     in_fit: bool = False
     closed: bool = False
     reasons: set[str] = field(default_factory=set)

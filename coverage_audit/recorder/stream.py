@@ -93,6 +93,7 @@ class Stream:
                 journal = writer.journal or writer.ready()
                 if journal is not None and writer.recording:
                     journal.write_consumed(self.split.index, steps, time.time_ns())
+                    self.split.consumed += steps
         except Exception as error:  # noqa: BLE001 - as writer.guard(), which costs a microsecond too much here
             writer.fail(error)
 

@@ -235,7 +235,7 @@ class Writer:
         self.trainer_busy = False
         self._forked = True
         for split in self.splits:
-            split.batches = 0
+            split.batches = split.consumed = 0
             split.in_fit = False
             split.reasons.clear()
 
@@ -279,7 +279,8 @@ def _ends_by_interrupt() -> bool:
     return getattr(sys, "last_type", None) is KeyboardInterrupt
 
 
-def _close_all() -> None:
+def close_all() -> None:
+    """Close every log of this process; done at exit."""
     for writer in tuple(_writers.values()):
         writer.close()
 
@@ -298,5 +299,5 @@ def _after_fork_in_child() -> None:
         writer._begin_again_in_child()
 
 
-atexit.register(_close_all)
+atexit.register(close_all)
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,105 @@
+"""What happens when the script imports numpy, a storage library, a framework or multiprocessing: the lazy hooks."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from collections.abc import Callable
+from types import ModuleType
+
+from coverage_audit.launch.children import follow_children
+from coverage_audit.launch.imports import Action, AfterImport, Rewrite
+from coverage_audit.launch.named import Named
+from coverage_audit.launch.session import Session, words
+
+
+def watch(session: Session, program: str | None) -> AfterImport:
+    """Install the finder that acts after imports.
+
+    ``program``: the name of the module that is about to be run with ``-m``, None for a script.
+    """
+    named = Named(session)
+    actions: dict[str, Action] = {
+        "numpy": _guarded(session, lambda _: _read_files(session)),
+        "h5py": _guarded(session, _read_stores),
+        "zarr": _guarded(session, _read_stores),
+        "keras": _guarded(session, lambda _: _follow_keras(session)),
+        "torch": _guarded(session, lambda _: _follow_torch(session)),
+        "multiprocessing.util": _guarded(session, lambda module: follow_children(module, session)),
+    }
+    for name in named.modules:
+        actions[name] = _both(actions.get(name), _guarded(session, named.replace_in))
+    rewrites: dict[str, Rewrite] = {}
+    if named.in_script:
+        for name in ("__main__",) if program is None else (program, f"{program}.__main__"):
+            rewrites[name] = named.code_of_module
+    finder = AfterImport(actions, rewrites)
+    finder.install()
+    return finder
+
+
+def is_the_users(path: str) -> bool:
+    """Whether a file (real path) is data, rather than part of an installation of Python."""
+    return not path.startswith(_installed())
+
+
+def _installed() -> tuple[str, ...]:
+    places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    if sys.prefix != sys.base_prefix:  # a virtual environment has nothing of the user's
+        places.add(sys.prefix)
+    places.update(entry for entry in sys.path if os.path.basename(entry) in ("site-packages", "dist-packages"))
+    return tuple(os.path.realpath(place) + os.sep for place in sorted(places))
+
+
+def _read_files(session: Session) -> None:
+    from coverage_audit.identity.origins import ORIGINS
+    from coverage_audit.recorder import reading
+
+    reading.install()
+    session.close_last()
+    for path in session.files():
+        ORIGINS.watch(path)
+    if not session.options.data:
+        ORIGINS.watch_where(is_the_users)
+
+
+def _read_stores(module: ModuleType) -> None:
+    from coverage_audit.recorder import reading
+
+    reading.install_for(module.__name__)
+
+
+def _follow_keras(session: Session) -> None:
+    from coverage_audit.adapters import keras_run
+
+    keras_run.install(session)
+
+
+def _follow_torch(session: Session) -> None:
+    from coverage_audit.adapters import torch_run
+
+    torch_run.install(session)
+
+
+def _guarded(session: Session, act: Action) -> Action:
+    """The script imports what it imports, whatever goes wrong in a hook."""
+
+    def guarded(module: ModuleType) -> None:
+        try:
+            act(module)
+        except Exception as error:  # noqa: BLE001 - an import must not fail because of us
+            session.note(f"what uses {module.__name__} is not recorded: {words(error)}")
+
+    return guarded
+
+
+def _both(first: Callable[[ModuleType], None] | None, second: Action) -> Action:
+    if first is None:
+        return second
+
+    def both(module: ModuleType) -> None:
+        first(module)
+        second(module)
+
+    return both
