@@ -19,6 +19,7 @@ SLUGS = {
     "the other. If each file does hold rows of its own, list the patterns or the files.",
     "negative-rows": "A number of rows is 0 or more.",
     "newer-manifest": "The manifest was written by a later version of coverage-audit. Upgrade, or save it again.",
+    "not-an-index": "Dataset.index() replaces an earlier index and nothing else. Name another folder with path=.",
     "no-files": "A path, folder or pattern leads to no file that can be read. In a shell, quote patterns that are to "
     "be expanded by coverage-audit.",
     "no-length": "The object has no len(), or does not know it. Give Dataset.of() the number of rows.",
@@ -33,6 +34,8 @@ SLUGS = {
     "picture; '+1024' at the end skips the first 1,024 bytes.",
     "rows-outside": "select() was given sample ids that the dataset does not have. Sample ids count the rows of all "
     "shards in order, from 0; a selection can only become smaller.",
+    "rows-too-short": "Rows are told by their bytes only if they have at least 8 of them: single labels and tokens are "
+    "equal by chance. 1-D integers and floats are indexed as streams, in which long pieces are found again.",
     "rows-twice": "A selection is a set of rows, so each id comes once. For loaders that repeat rows on purpose "
     "declare a contract such as with-replacement instead.",
     "same-shard-twice": "One file was named twice, perhaps by two patterns or through a link, and its rows would count "
@@ -48,6 +51,8 @@ SLUGS = {
     "unsupported-format": "The dataset reads .npy, .npz and HDF5 files, zarr stores, and flat files of numbers whose "
     "type is named, as in 'train.bin::uint16'. For anything else give Dataset.of() the number of "
     "rows, or a mapping of shard names to numbers of rows.",
+    "unwritable-index": "The content index is a folder beside the manifest or the data. Name a place that can be "
+    "written, with enough space (16 to 20 bytes a row), with Dataset.index(path=...).",
     # Calls, plans and configuration.
     "bad-argument": "An argument of wrap() or Recorder() has a value that cannot be meant.",
     "bad-config-value": "A threshold in the configuration has a value of the wrong type.",
@@ -56,6 +61,8 @@ SLUGS = {
     "bad-plan": "A plan needs rows, a batch size, and whole numbers of steps and epochs from 1 up; with "
     "drop_remainder at least one batch must be full.",
     "bad-setting": "A key of the configuration has a value of the wrong type.",
+    "bad-transform": "transform= of Dataset.index() is a function of rows (n, ...) that gives (n, ...): one row for "
+    "each row, all of one shape and type, whatever rows come together.",
     "bad-toml": "The configuration file is not valid TOML.",
     "no-config": "The file named by COVERAGE_AUDIT_CONFIG is not there, or a configuration file cannot be read.",
     "no-epoch": "The epoch asked for is not in this log. Epochs count from 0 over all fit() calls of a split.",

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +22,13 @@ from coverage_audit.sources.mixture import refuse_mixture
 from coverage_audit.sources.npy import Header, read_header
 from coverage_audit.sources.npz import read_archive_header
 from coverage_audit.sources.partners import pair_files
+from coverage_audit.sources.progress import Progress, progress_of
 from coverage_audit.sources.raw import RowType, row_type
 from coverage_audit.sources.sized import count_rows, refuse_features
+
+if TYPE_CHECKING:
+    from coverage_audit.sources.index import ContentIndex
+    from coverage_audit.sources.indexing import Transform
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,16 @@ class Dataset:
 
     ``paths``: the file of each shard, None for arrays, lengths and URLs. ``partners``: per shard the files of
     ``aligned=`` that hold the same rows (labels beside features). ``members``: per shard the array inside its file,
-    the type of a flat file, "" where the file says it all.
+    the type of a flat file, "" where the file says it all. ``manifest``: where it was last saved to or loaded from.
+    ``index_folder``: where its index was put by :meth:`index`.
     """
 
     shards: Shards
     paths: tuple[Path | None, ...]
     partners: tuple[tuple[Path, ...], ...] = field(default=())
     members: tuple[str, ...] = field(default=())
+    manifest: Path | None = field(default=None, compare=False)
+    index_folder: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.members:
@@ -119,11 +127,44 @@ class Dataset:
     def save(self, path: PathLike) -> None:
         """Write a manifest (JSON) from which :meth:`load` makes an equal dataset without the data."""
         write_manifest(Path(path), self.shards, self.paths, self.partners, self.members)
+        object.__setattr__(self, "manifest", Path(path).absolute())
 
     @classmethod
     def load(cls, path: PathLike) -> Dataset:
         """Read a manifest; the data itself is not looked at. Raises :class:`DatasetError`."""
-        return cls(*read_manifest(Path(path)))
+        return cls(*read_manifest(Path(path)), manifest=Path(path).absolute())
+
+    def index(
+        self, path: PathLike | None = None, *, transform: Transform | None = None, progress: Progress = None
+    ) -> ContentIndex:
+        """Read all data once and write down which row has which bytes, so that recorders know any row again.
+
+        The index is a folder beside the manifest (``data.json.index``) if there is one, else beside the data, or
+        ``path``. One that fits the data as it is now is opened instead of made; one that does not is never used.
+        Takes 16 to 20 bytes a row on disk, half of that for a moment more, and some 300 MB of memory for any number of
+        rows. 1-D data (tokens) is indexed by 1 in 5 to 1 in 29 of its places.
+
+        ``transform``: what the loader does to rows where that cannot be undone (standardising, casting to fewer bits):
+        a function of blocks (n, ...) that gives (n, ...), each row by itself; its results are indexed, anew each time,
+        as nothing says whether the function is still the same. ``progress``: False for no bar, or a callable
+        ``(done, total)``; rows count twice, once when read and once when put in order.
+
+        Raises :class:`DatasetError`: rows-too-short, unreadable-rows, changed-file, unwritable-index, not-an-index;
+        :class:`~coverage_audit.errors.UsageError`: bad-transform.
+        """
+        from coverage_audit.sources.index import index_in_folder, open_index, places_of
+        from coverage_audit.sources.stored import unreadable
+
+        places = places_of(self)
+        if path is None and not places:
+            raise unreadable("this dataset", "it has no file on this machine")
+        folder = places[0] if path is None else Path(path).absolute()
+        found = None if transform is not None else open_index(folder, self)
+        if found is None or found.transform is not None:
+            with progress_of(progress, f"index of {self.shards.n_ids:,} rows", 2 * self.shards.n_ids) as told:
+                found = index_in_folder(self, folder, told, transform)
+        object.__setattr__(self, "index_folder", folder)
+        return found.limited_to(self.shards.selected)
 
     @property
     def rows(self) -> int:

@@ -1,0 +1,56 @@
+"""Rows of a batch by their bytes, from a table of all rows. Identical rows share their visits in turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coverage_audit.model.rows import Ints
+from coverage_audit.sources.row_hashes import Hashes, hash_rows
+from coverage_audit.sources.row_table import RowTable
+
+
+class RowIndex:
+    """Sample ids out of a :class:`RowTable`.
+
+    All rows with the same bytes are one group: its visits go round its members in ascending order, the first one to
+    member ``offset`` modulo their number (so that ranks which share a group begin at different ones). Of any m visits
+    in a row to a group of m, each member has one. Not thread-safe.
+    """
+
+    def __init__(self, table: RowTable, offset: int = 0) -> None:
+        self._table = table
+        self._offset = offset
+        self._dealt: Ints = np.zeros(table.groups, np.int64)  # visits per group; the system gives memory when written
+
+    def rows_of(self, rows: npt.NDArray[Any]) -> Ints | None:
+        """int64 (B,): the ids of the rows of a batch (B, ...); None if any of them is not in the data."""
+        places = self.find(hash_rows(rows))
+        return None if places is None else self.deal(places)
+
+    def find(self, hashes: Hashes) -> Ints | None:
+        """Where these rows are in the table; None if any is not. Deals nothing."""
+        places = self._table.find(hashes)
+        return None if len(places) and int(places.min()) < 0 else places
+
+    def deal(self, places: Ints) -> Ints:
+        """The ids of rows that were found; visits to groups are counted."""
+        rows = self._table.rows.take(places).astype(np.int64)
+        in_group = np.flatnonzero(rows < 0)
+        if len(in_group):
+            rows[in_group] = self._deal_groups(-1 - rows[in_group])
+        return rows
+
+    def _deal_groups(self, groups: Ints) -> Ints:
+        order = np.argsort(groups, kind="stable")
+        named, which, visits = np.unique(groups, return_inverse=True, return_counts=True)
+        starts = np.concatenate(([0], np.cumsum(visits)[:-1]))
+        nth = np.empty(len(groups), np.int64)
+        nth[order] = np.arange(len(groups)) - np.repeat(starts, visits)
+        begin = self._table.group_starts.take(named).astype(np.int64)
+        size = self._table.group_starts.take(named + 1).astype(np.int64) - begin
+        turn = (self._dealt[named][which] + nth + self._offset) % size[which]
+        self._dealt[named] += visits
+        return self._table.members.take(begin[which] + turn).astype(np.int64)
