@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from coverage_audit.adapters.choice import wrap as wrap
     from coverage_audit.auditor import audit as audit
     from coverage_audit.errors import CoverageAuditError as CoverageAuditError
+    from coverage_audit.identity.tracer_maker import tracer as tracer
     from coverage_audit.model.contract import Contract as Contract
     from coverage_audit.planner import plan as plan
     from coverage_audit.recorder.recorder import Recorder as Recorder
@@ -36,6 +37,7 @@ _HOME = {
     "Verdict": "coverage_audit.result",
     "audit": "coverage_audit.auditor",
     "plan": "coverage_audit.planner",
+    "tracer": "coverage_audit.identity.tracer_maker",
     "wrap": "coverage_audit.adapters.choice",
 }
 
@@ -49,6 +51,7 @@ __all__ = [
     "__version__",
     "audit",
     "plan",
+    "tracer",
     "wrap",
 ]
 

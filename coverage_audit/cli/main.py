@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "Run a training script unchanged, and record it.",
     "report": "What a run did with its rows: verdict, tables, findings, fixes.",
     "plan": "Before training: what would be missed, and what to set.",
+    "tracer": "Write stand-in data that says which rows a loader hands out.",
     "explain": "The page of a rule or of an error.",
     "demo": "Record a real run over small shards and report it.",
     "debug": "Facts for a bug report: versions, configuration, data.",
@@ -111,6 +112,7 @@ def main(ctx: click.Context) -> None:
     Examples:
       coverage-audit report run.parquet             the verdict on a run
       coverage-audit plan shards/x_*.npy --batch-size 64 --remainder per-shard
+      coverage-audit tracer "shards/x_*.npy" -o DIR  stand-in data: rows are read off it
       coverage-audit explain CA601                  what a finding means
       coverage-audit demo                           see it work
       coverage-audit debug sys                      for a bug report

@@ -53,6 +53,19 @@ SLUGS = {
     "rows, or a mapping of shard names to numbers of rows.",
     "unwritable-index": "The content index is a folder beside the manifest or the data. Name a place that can be "
     "written, with enough space (16 to 20 bytes a row), with Dataset.index(path=...).",
+    # Tracer datasets.
+    "bad-below": "below= limits the values of a tracer dataset, as a vocabulary does: 2 or more.",
+    "bad-tracer": "tracer.json in the folder of a tracer dataset is damaged, so its rows cannot be read. Write the "
+    "tracer again.",
+    "newer-tracer": "The tracer dataset was written by a later version of coverage-audit. Upgrade, or write it again.",
+    "tracer-folder": "A tracer dataset is written into a new or empty folder, or over a tracer of the same files. "
+    "Nothing else is ever overwritten.",
+    "tracer-needs-files": "A tracer dataset stands in for files on this machine, so arrays, lengths and URLs have "
+    "none.",
+    "tracer-no-space": "A tracer dataset is as large as the data it stands in for, and the disk has less space free.",
+    "tracer-too-small": "A row of a tracer dataset holds its row id and a check in its values. One int64 or a handful "
+    "of bytes is enough; a label of one byte is not, and its rows are read from the features beside it.",
+    "tracer-type": "Row ids are written as whole numbers, so text, dates and pickled objects cannot hold them.",
     # Calls, plans and configuration.
     "bad-argument": "An argument of wrap() or Recorder() has a value that cannot be meant.",
     "bad-config-value": "A threshold in the configuration has a value of the wrong type.",

@@ -21,25 +21,22 @@ from coverage_audit.identity.tracer_fill import Filler, Zeros
 from coverage_audit.model.shards import Shards
 from coverage_audit.sources.dataset import Dataset
 from coverage_audit.sources.files import PathLike
+from coverage_audit.sources.progress import Progress, progress_of
 from coverage_audit.sources.tracer_files import Original, open_original
 from coverage_audit.sources.tracer_mark import NAME, Mark, MarkedFile, MarkedShard, read_mark, write_mark
 
-Progress = Callable[[int, int], object]
-"""(bytes written, bytes in all)"""
 
-
-def tracer(
-    dataset: Dataset, folder: PathLike, *, below: int | None = None, progress: Progress | None = None
-) -> Dataset:
+def tracer(dataset: Dataset, folder: PathLike, *, below: int | None = None, progress: Progress = None) -> Dataset:
     """Write a stand-in for ``dataset`` into ``folder``, and open it.
 
     Same file names, formats, shapes and types; every row holds its row id with a check, so that whatever a loader
     copies, shuffles, buffers, casts, crops or reshapes, its batches say which rows they hold. Partner files
     (``aligned=``) and further arrays of a file stay in the range of the original.
 
-    ``below``: whole numbers stay below it (the size of a vocabulary). ``progress``: called with the bytes written and
-    the bytes in all. Raises :class:`DatasetError` (tracer-needs-files, tracer-type, tracer-too-small, tracer-folder,
-    tracer-no-space, and what opening the files raises), :class:`UsageError` (bad-below) and OSError.
+    ``below``: whole numbers stay below it (the size of a vocabulary). ``progress``: None for a bar on a terminal, False
+    for none, or a function that is called with (bytes written, bytes in all). Raises :class:`DatasetError`
+    (tracer-needs-files, tracer-type, tracer-too-small, tracer-folder, tracer-no-space, and what opening the files
+    raises), :class:`UsageError` (bad-below) and OSError.
     """
     return plan_tracer(dataset, folder, below=below).write(progress)
 
@@ -57,27 +54,15 @@ class _File:
     def bytes(self) -> int:
         return sum(stored.bytes for stored in self.original.stored.values())
 
-    def write(self, target: Path, told: _Told | None) -> None:
+    def write(self, target: Path, tell: Callable[[int], None]) -> None:
+        """``tell``: called with the bytes of each block."""
+
         def fill(name: str, start: int, stop: int) -> npt.NDArray[Any]:
             values = self.fillers[name].fill(start, stop)
-            if told is not None:
-                told.add(values)
+            tell(values.nbytes)
             return values
 
         self.original.write(target, fill)
-
-
-@dataclass
-class _Told:
-    """Passes on how many bytes of all files are written."""
-
-    progress: Progress
-    done: int
-    total: int
-
-    def add(self, values: npt.NDArray[Any]) -> None:
-        self.done += values.nbytes
-        self.progress(self.done, self.total)
 
 
 @dataclass(frozen=True)
@@ -95,10 +80,9 @@ class TracerPlan:
         """How many bytes, before compression."""
         return sum(file.bytes for file in self.files)
 
-    def write(self, progress: Progress | None = None) -> Dataset:
+    def write(self, progress: Progress = None) -> Dataset:
         """Write the files and open them. Raises :class:`DatasetError` (tracer-folder, tracer-no-space) and OSError."""
-        self._check_folder()
-        self._check_space()
+        self.check()
         self.folder.mkdir(parents=True, exist_ok=True)
         mark = Mark(
             False,
@@ -108,12 +92,16 @@ class TracerPlan:
             tuple(MarkedFile(file.name, file.shards) for file in self.files),
         )
         write_mark(self.folder, mark)  # first, so that what is cut off is known to be ours
-        done = 0
-        for file in self.files:
-            _put(self.folder / file.name, file, None if progress is None else _Told(progress, done, self.bytes))
-            done += file.bytes
+        with progress_of(progress, "writing the tracer", self.bytes) as tell:
+            for file in self.files:
+                _put(self.folder / file.name, file, tell)
         write_mark(self.folder, replace(mark, complete=True))
         return self._open()
+
+    def check(self) -> None:
+        """Nothing foreign is in the way, and the disk has room. Raises :class:`DatasetError` as :meth:`write` does."""
+        self._check_folder()
+        self._check_space()
 
     def _check_folder(self) -> None:
         names = {file.name for file in self.files}
@@ -222,12 +210,12 @@ def _plan_files(dataset: Dataset, root: Path, design: Design) -> Iterator[_File]
         yield file
 
 
-def _put(target: Path, file: _File, told: _Told | None) -> None:
+def _put(target: Path, file: _File, tell: Callable[[int], None]) -> None:
     """A file or store appears whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     try:
-        file.write(draft, told)
+        file.write(draft, tell)
         if target.is_dir():
             shutil.rmtree(target)
         os.replace(draft, target)
