@@ -13,12 +13,12 @@ from coverage_audit.config import IDENTIFY, KINDS, PERS, Config, read_config
 from coverage_audit.errors import UsageError
 from coverage_audit.launch.launch import Launch
 from coverage_audit.launch.options import Options
-from coverage_audit.launch.script import program_of
+from coverage_audit.launch.script import Program
 
 _PATTERN: dict[str, Any] = {"multiple": True, "metavar": "GLOB"}
 
 
-@click.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False})
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.option("--data", **_PATTERN, help="The training data: files, folders, quoted globs. May be given several times.")
 @click.option("--aligned", **_PATTERN, help="Files whose rows belong to those of --data one by one: labels.")
 @click.option("--validation-data", **_PATTERN, help="Record validation too; this is its data.")
@@ -36,12 +36,12 @@ _PATTERN: dict[str, Any] = {"multiple": True, "metavar": "GLOB"}
     help="A function or class of the script (batches, Data.next_batch) or of a module (pkg.data:batches): the batches "
     "it returns or yields are recorded. May be given several times.",
 )  # fmt: skip
-@click.option("-m", "module", metavar="MODULE", help="Run a module, as python -m does; its arguments follow.")
-@click.argument("script", nargs=-1, type=click.UNPROCESSED, metavar="SCRIPT [ARGS]...")
+@click.option("-m", "is_module", is_flag=True, help="What follows is a module: run it as python -m does.")
+@click.argument("script", nargs=-1, required=True, type=click.UNPROCESSED, metavar="SCRIPT [ARGS]...")
 def run(
     data: tuple[str, ...], aligned: tuple[str, ...], validation_data: tuple[str, ...], log: str | None,
     batch_size: int | None, contract: str | None, per: str | None, identify: str | None, verify_every: int | None,
-    loaders: tuple[str, ...], module: str | None, script: tuple[str, ...],
+    loaders: tuple[str, ...], is_module: bool, script: tuple[str, ...],
 ) -> Callable[[], None]:  # fmt: skip
     """Run a training script unchanged, and record which rows it trains on.
 
@@ -61,9 +61,7 @@ def run(
 
     Exit status: that of the script; 1 if it could not be started.
     """
-    program = program_of(script, module)
-    if program is None:
-        raise click.UsageError("Missing argument 'SCRIPT [ARGS]...'.")
+    program = Program(script[0], is_module, script[1:])
     config = read_config()
     settings = config.run
     return Launch(

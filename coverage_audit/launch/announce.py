@@ -24,14 +24,19 @@ def announce_run(named: str, run_id: str | None, rank: int, restart: int | None)
         return str(known["run_id"])
     attempt = 0
     if run_id is not None:
-        try:
-            same = read_json(state / "run.json").get("run_id") == run_id
-        except OSError:
-            same = False
-        found = [*files_like(state, WRITER), *files_like(log, PART)]
-        last = max((int(m["attempt"]) for _, m in found if int(m["rank"]) == rank), default=-1) if same else -1
+        found = [*files_like(state, WRITER), *files_like(log, PART)] if belongs_to(log, run_id) else []
+        last = max((int(m["attempt"]) for _, m in found if int(m["rank"]) == rank), default=-1)
         attempt = restart if restart is not None else last + 1
     wanted = run_id if run_id is not None else uuid.uuid4().hex
     told[str(log)] = {"run_id": wanted, "asked": run_id, "attempt": attempt}
     tell_children(told)
     return wanted
+
+
+def belongs_to(log: Path, run_id: str) -> bool:
+    """Whether there is a log of this run. One that cannot be read is another's until it is opened."""
+    try:
+        facts = read_json(state_of(log) / "run.json")
+    except OSError:
+        return False
+    return isinstance(facts, dict) and facts.get("run_id") == run_id

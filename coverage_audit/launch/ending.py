@@ -8,36 +8,36 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from coverage_audit.launch.announce import belongs_to
 from coverage_audit.launch.proposal import Opened, propose
 from coverage_audit.launch.session import Session
 from coverage_audit.model.words import listed, several
-from coverage_audit.runlog.folder import WRITER, files_like, read_json, state_of
+from coverage_audit.runlog.folder import WRITER, files_like, state_of
 
 
 def end(session: Session, run_id: str) -> None:
     """Close the log, after all that the script does at exit; say what there is. A forked child says nothing."""
     session.close()
-    if os.getpid() == session.process:
-        session.note(line_of(session, run_id))
+    line = line_of(session, run_id) if os.getpid() == session.process else ""
+    if line:
+        session.note(line)
 
 
 def line_of(session: Session, run_id: str) -> str:
-    """What was recorded and the next command; or that nothing was, and why."""
+    """What was recorded and the next command; or that nothing was, and why; "" where that was said already."""
     options = session.options
     log = options.shown_log
     recorded = _counted(session)
     if not recorded and _writers_of(Path(options.log), run_id):
         recorded = "recorded by child processes"
     if not recorded:
-        return f"nothing was recorded: {_why(session)}"
+        return f"nothing was recorded: {_why(session)}" if session.failure is None else ""
     stopped = " before recording stopped" if session.failure is not None else ""
-    if options.data:
-        following = f"coverage-audit report {shlex.quote(log)}"
-    else:
-        words = propose(_opened(), options.folder)
+    words = [] if options.data else propose(_opened(), options.folder)
+    if words:
         following = shlex.join(["coverage-audit", "run", *words, *shlex.split(options.command)])
-        stopped += ", without knowing the data" if words else ""
-    return f"{recorded} in {log}{stopped} · next: {following}"
+        return f"{recorded} in {log}{stopped}, without knowing the data · next: {following}"
+    return f"{recorded} in {log}{stopped} · next: coverage-audit report {shlex.quote(log)}"
 
 
 def _counted(session: Session) -> str:
@@ -51,18 +51,10 @@ def _counted(session: Session) -> str:
 
 def _writers_of(log: Path, run_id: str) -> int:
     """How many processes wrote into this run's log."""
-    state = state_of(log)
-    try:
-        if read_json(state / "run.json").get("run_id") != run_id:
-            return 0
-    except OSError:
-        return 0
-    return len(files_like(state, WRITER))
+    return len(files_like(state_of(log), WRITER)) if belongs_to(log, run_id) else 0
 
 
 def _why(session: Session) -> str:
-    if session.failure is not None:
-        return session.failure
     if "numpy" not in sys.modules:
         return "the script did not import numpy (scripts that it starts as other programs are not recorded)"
     seen = [name for name in ("keras", "torch") if name in sys.modules]

@@ -13,7 +13,7 @@ import pkgutil
 import runpy
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from types import CodeType, ModuleType
@@ -52,7 +52,7 @@ class Program:
                 runpy._run_module_as_main(self.name)  # type: ignore[attr-defined] # what `python -m` itself calls
                 return
             sys.argv[:] = [self.name, *self.arguments]
-            path = os.path.abspath(self.name)
+            path = _absolute(self.name)
             if pkgutil.get_importer(path) is None:
                 _put_first(os.path.dirname(os.path.realpath(path)))
                 main.__file__ = path
@@ -76,11 +76,15 @@ def compile_plainly(source: bytes, path: str) -> CodeType:
 
 def source_of(name: str) -> tuple[bytes, str] | None:
     """Source and file name of a script; None for what is no source file, as folders, zip files and .pyc files."""
-    path = os.path.abspath(name)
+    path = _absolute(name)
     if pkgutil.get_importer(path) is not None or _compiled(path) is not None:
         return None
     with io.open_code(path) as file:
         return file.read(), path
+
+
+def _absolute(name: str) -> str:
+    return os.path.join(os.getcwd(), name)  # and no more: Python keeps ./ and ../ too
 
 
 def _code_of(path: str, compile_script: Compile) -> CodeType:
@@ -111,10 +115,3 @@ def _put_first(folder: str, *, always: bool = False) -> None:
         sys.path[0] = folder
     elif always:
         sys.path.insert(0, folder)
-
-
-def program_of(words: Sequence[str], module: str | None) -> Program | None:
-    """The program named by what follows the options, or the module and its arguments; None if nothing is named."""
-    if module is not None:
-        return Program(module, is_module=True, arguments=tuple(words))
-    return Program(words[0], arguments=tuple(words[1:])) if words else None

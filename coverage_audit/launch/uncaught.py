@@ -7,6 +7,7 @@ import sys
 from types import TracebackType
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+LAUNCHER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def show_as_python(error: BaseException, below: TracebackType | None) -> None:
@@ -39,12 +40,12 @@ def show_as_python(error: BaseException, below: TracebackType | None) -> None:
 
 
 def without_ours(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback without the frames of this package; as it is, if the error was raised by this package."""
+    """A traceback without the frames of this package; as it is, if what the script called of us raised the error."""
     frames = []
     while trace is not None:
         frames.append(trace)
         trace = trace.tb_next
-    if frames and _is_ours(frames[-1]):
+    if frames and _is_ours(frames[-1]) and not _is_ours(frames[-1], LAUNCHER):
         return frames[0]
     if any(map(_is_ours, frames)):
         for frame in reversed(frames):
@@ -54,8 +55,8 @@ def without_ours(trace: TracebackType | None) -> TracebackType | None:
     return frames[0] if frames else None
 
 
-def _is_ours(trace: TracebackType) -> bool:
-    return trace.tb_frame.f_code.co_filename.startswith(PACKAGE)
+def _is_ours(trace: TracebackType, place: str = PACKAGE) -> bool:
+    return trace.tb_frame.f_code.co_filename.startswith(place)
 
 
 def _clean_causes(error: BaseException) -> None:
