@@ -62,16 +62,21 @@ class Origins:
         """Arrays read from any file whose real path ``wanted`` accepts are to be tracked; None: no further ones."""
         self._wanted = wanted
 
+    def wants(self, path: str | os.PathLike[str]) -> bool:
+        """Whether arrays read from this file are to be tracked."""
+        if not self._watched and self._wanted is None:
+            return False
+        real = os.path.realpath(path)
+        return real in self._watched or (self._wanted is not None and self._wanted(real))
+
     def opened(self, path: str | os.PathLike[str], member: str, rows: int) -> Origin | None:
         """The origin of an array that is being opened now, None if nobody wants to know of it.
 
         Raises ``OSError`` if the file cannot be asked for its size.
         """
-        if not self._watched and self._wanted is None:
+        if not self.wants(path):
             return None
         real = os.path.realpath(path)
-        if real not in self._watched and (self._wanted is None or not self._wanted(real)):
-            return None
         facts = os.stat(real)
         folder = not os.path.isfile(real)  # a zarr store: what its folder is dated says nothing
         key = Key(real, member, -1 if folder else facts.st_size, -1 if folder else facts.st_mtime_ns)
