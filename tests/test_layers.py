@@ -61,7 +61,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "runlog": {"numpy", "xxhash", "pyarrow"},
     "identity": {"numpy"},
     "recorder": {"numpy"},
-    "adapters": {"(keras)"},
+    "adapters": {"numpy", "(keras)", "(tensorflow)"},  # torch is taken from where it is imported already
     "counts": {"numpy", "pandas"},
     "rules": {"numpy"},
     "result": {"numpy", "(pandas)"},

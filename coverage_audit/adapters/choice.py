@@ -80,7 +80,7 @@ def adapter_for(loader: Any) -> Adapter:
     Raises :class:`UsageError`: not-iterable, wrapped-twice, unsupported-loader.
     """
     for module, name, remedy in _NOT_YET:
-        kind = _loaded(module, name)
+        kind = loaded(module, name)
         if kind is not None and isinstance(loader, kind):
             raise UsageError(
                 f"a {type(loader).__name__} cannot be wrapped yet: the trainer would take its batches past the "
@@ -98,7 +98,7 @@ _NOT_YET = (
 )
 
 
-def _loaded(module: str, name: str) -> type | None:
+def loaded(module: str, name: str) -> type | None:
     """A class of a module that is imported already; None otherwise."""
     found: Any = sys.modules.get(module)
     for part in name.split("."):

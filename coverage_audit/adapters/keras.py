@@ -12,7 +12,7 @@ import functools
 import sys
 import types
 import weakref
-from typing import Any
+from typing import Any, Protocol
 
 from coverage_audit.errors import UsageError
 from coverage_audit.model.event import MarkKind
@@ -24,6 +24,16 @@ _ADAPTER = "keras.src.trainers.data_adapters.generator_data_adapter"
 
 _peekers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 """The adapters that peeked at something wrapped, by their ids, for as long as they live."""
+
+
+class Followed(Protocol):
+    """A loader that Keras iterates by itself, without a peek."""
+
+    def begin(self, adapter: Any) -> None:
+        """A loop over ``adapter`` begins: from here on, what it takes out of the loader is that loop's."""
+
+    def lose(self) -> None:
+        """A loop over it has begun, and nothing tells its adapter."""
 
 
 def who_iterates(frame: types.FrameType) -> tuple[int | None, bool]:
@@ -46,12 +56,17 @@ def loop_over(frame: types.FrameType | None) -> int | None:
 
     0 where that never peeked at anything wrapped; None where no such loop is found.
     """
+    adapter = adapter_above(frame)
+    if adapter is None:
+        return None
+    return id(adapter) if _peekers.get(id(adapter)) is adapter else 0
+
+
+def adapter_above(frame: types.FrameType | None) -> Any:
+    """The adapter that the nearest ``fit`` or ``evaluate`` above ``frame`` iterates; None where none is found."""
     while frame is not None:
         if frame.f_code.co_name in ("fit", "evaluate") and "epoch_iterator" in frame.f_locals:
-            adapter = getattr(frame.f_locals["epoch_iterator"], "data_adapter", None)
-            if adapter is None:
-                return None
-            return id(adapter) if _peekers.get(id(adapter)) is adapter else 0
+            return getattr(frame.f_locals["epoch_iterator"], "data_adapter", None)
         frame = frame.f_back
     return None
 
@@ -72,8 +87,28 @@ def make_callback(proxy: LoaderProxy) -> Any:
             "(batch for batch in loader), or call .recorder.step() in a loop of your own",
             slug="not-a-generator",
         )
-    writer = proxy.recorder.stream.writer
-    return _callback_class()(None if writer is None else _trainer(writer))
+    return callback_of(proxy.recorder.stream.writer)
+
+
+def callback_of(writer: Writer | None, trained: Followed | None = None, evaluated: Followed | None = None) -> Any:
+    """A ``keras.callbacks.Callback`` for this log; imports Keras.
+
+    ``trained``, ``evaluated``: what the one call of ``fit`` or ``evaluate`` that it is for iterates by itself.
+    """
+    return _callback_class()(None if writer is None else _trainer(writer), trained, evaluated)
+
+
+def _loop(trainer: Trainer, loader: Followed | None, frame: types.FrameType) -> int | None:
+    """What the loop that begins at ``frame`` iterates; if that is a followed loader, it counts as a peek at nothing."""
+    if loader is not None:
+        adapter = adapter_above(frame)
+        if adapter is None:
+            loader.lose()
+        else:
+            _peekers[id(adapter)] = adapter
+            loader.begin(adapter)
+            return id(adapter)
+    return loop_over(frame) if trainer.peeks_known else None
 
 
 def _trainer(writer: Writer) -> Trainer:
@@ -100,9 +135,13 @@ def _callback_class() -> type[Any]:
         A deep copy records into the same log; a pickled one, in another process, does nothing.
         """
 
-        def __init__(self, trainer: Trainer | None) -> None:
+        def __init__(
+            self, trainer: Trainer | None, trained: Followed | None = None, evaluated: Followed | None = None
+        ) -> None:
             super().__init__()
             self._trainer = trainer
+            self._trained = trained
+            self._evaluated = evaluated
 
         def __deepcopy__(self, memo: dict[int, Any]) -> CoverageCallback:
             return type(self)(self._trainer)
@@ -112,7 +151,7 @@ def _callback_class() -> type[Any]:
 
         def on_train_begin(self, logs: Any = None) -> None:
             frame = sys._getframe(1)
-            self._tell(lambda t: t.train_begin(self, loop_over(frame) if t.peeks_known else None))
+            self._tell(lambda t: t.train_begin(self, _loop(t, self._trained, frame)))
 
         def on_train_end(self, logs: Any = None) -> None:
             self._tell(lambda t: t.train_end(self))
@@ -131,7 +170,7 @@ def _callback_class() -> type[Any]:
 
         def on_test_begin(self, logs: Any = None) -> None:
             frame = sys._getframe(1)
-            self._tell(lambda t: t.test_begin(self, loop_over(frame) if t.peeks_known else None))
+            self._tell(lambda t: t.test_begin(self, _loop(t, self._evaluated, frame)))
 
         def on_test_end(self, logs: Any = None) -> None:
             self._tell(lambda t: t.test_end(self))

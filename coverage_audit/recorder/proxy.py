@@ -21,7 +21,7 @@ Opener = Callable[[types.FrameType], tuple[int | None, bool]]
 _set = object.__setattr__
 
 
-class _Delegate:
+class Delegate:
     """Everything that is not recorded goes to the wrapped object; ``isinstance`` sees that object's class."""
 
     _audit_inner: Any
@@ -51,7 +51,7 @@ class _Delegate:
         )
 
 
-class _Pulls(_Delegate):
+class _Pulls(Delegate):
     """An iterator that tells of each batch."""
 
     _audit_stream: Stream
@@ -132,7 +132,7 @@ class GeneratorSegment(_Generates, SegmentIterator):
     """One iteration of a generator."""
 
 
-class LoaderProxy(_Delegate):
+class LoaderProxy(Delegate):
     """Around what can be iterated again and again. ``recorder`` and ``callback()`` are what it has on top."""
 
     _audit_recorder: Recorder

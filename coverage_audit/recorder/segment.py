@@ -16,6 +16,7 @@ class Segment:
     ``number``: ordinal in its split. ``pass_``: ordinal of the pass where ``iter()`` begins the data anew, else -1.
     ``opened_at``: ordinal of the opening among all splits of the process. ``peek``: the segment of the batches that
     the trainer peeked at and replays before this one; its own number if this is that segment; None where nothing tells.
+    ``prompt``: each batch is yielded when a step asks for it, none ahead.
     """
 
     number: int
@@ -24,6 +25,7 @@ class Segment:
     peek: int | None = None
     yields: int = 0
     ended: str | None = None
+    prompt: bool = False
 
     @property
     def is_peek(self) -> bool:
@@ -43,9 +45,9 @@ class Split:
     info: SplitInfo
     shards: Shards | None
     batches: int = 0
+    consumed: int = 0
     segments: int = 0
     passes: int = 0
-    consumed: int = 0
     in_fit: bool = False
     closed: bool = False
     reasons: set[str] = field(default_factory=set)

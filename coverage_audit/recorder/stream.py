@@ -71,6 +71,20 @@ class Stream:
             writer.fail(error)
         return batch
 
+    @property
+    def found(self) -> Found:
+        """How this stream's way knows rows, where it does not say so itself."""
+        return self._way.found
+
+    def identify(self, batch: Any) -> tuple[Any, Answer | Identified]:
+        """The batch to hand on, and its rows, for :meth:`put` when it is known what becomes of it."""
+        try:
+            return self._way.identify(batch)
+        except Exception as error:  # noqa: BLE001 - as in take()
+            if self.writer is not None:
+                self.writer.fail(error)
+            return batch, Unknown(-1, "recording has stopped")
+
     def put(self, segment: Segment, rows: Callable[[], tuple[Found, Answer | Identified]]) -> None:
         """A batch that the training loop itself tells of."""
         writer = self.writer

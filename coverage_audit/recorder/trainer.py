@@ -47,11 +47,12 @@ class _Position:
         return steps
 
     def _length(self) -> int | None:
-        """Batches in the current stream, None while it goes on."""
+        """Batches in the current stream, None while it goes on and is ahead of the steps."""
         if self.peek is None or self.at >= len(self.streams):
             return None
         segment = self.streams[self.at]
-        return self.peek.yields + segment.yields if segment.ended == "exhausted" else None
+        known = segment.prompt or segment.ended == "exhausted"
+        return self.peek.yields + segment.yields if known else None
 
 
 @dataclass(slots=True, eq=False)

@@ -1,0 +1,249 @@
+"""Which of the batches that a training loop pulled it trained on, told by the steps of its optimizers.
+
+A batch was trained on if an optimizer steps after it. That is one batch per step as a rule, or a constant number of
+them where gradients are accumulated; whatever else comes (a batch pulled ahead or left out, two loaders at once) leaves
+two readings, and then the rows of those steps are unknown. An iteration without a step is evaluation if gradients were
+off, or if it went to its end; else it was a look at the data and is not recorded.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from coverage_audit.identity.batches import Answer, Identified, Run, Unknown
+from coverage_audit.model.event import BatchRows, MarkKind
+from coverage_audit.recorder.segment import Segment
+from coverage_audit.recorder.stream import Stream
+from coverage_audit.recorder.writer import warn
+
+HELD_AT_MOST = 1 << 17
+"""Batches of one iteration whose rows are kept while no optimizer steps."""
+
+_UNASKED = Unknown(-1, "not looked for", meant=True)
+_TWO_READINGS = "which of the batches pulled since the last step were trained on cannot be told"
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The rows of a batch that waits for its step; ``evaluated``: as the held-out data knows them."""
+
+    rows: Answer | Identified
+    evaluated: Answer | Identified
+    thread: int
+
+
+@dataclass(slots=True, eq=False)
+class Pattern:
+    """How a loader is used. ``per_step``: batches per step, None before that is known; ``unclear``: it never is."""
+
+    per_step: int | None = None
+    unclear: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Iteration:
+    """One ``iter()`` of a loader.
+
+    ``rows``, ``length``: rows of its data and batches in it, None where nobody knows. ``ahead``: how many batches its
+    caller is known to pull before it needs them. ``inner``: the iterator.
+    """
+
+    pattern: Pattern
+    inner: Any = None
+    rows: int | None = None
+    length: int | None = None
+    ahead: int = 0
+    held: deque[_Held] = field(default_factory=deque)
+    delivered: int = 0
+    fresh: int = 0
+    """Batches since the last step."""
+    trained: bool = False
+    first_step: int | None = None
+    """Batches before the first step, while a second one has to say what they were."""
+    without_gradients: bool = False
+    ended: str | None = None
+    segments: list[Segment] = field(default_factory=list)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether nothing more comes."""
+        return self.ended is not None or self.delivered == self.length
+
+
+class Loop:
+    """What loaders yield and optimizers do, put together: steps into ``train``, evaluations into ``held_out``."""
+
+    def __init__(self, train: Stream, held_out: Stream | None = None) -> None:
+        self._train = train
+        self._held_out = held_out
+        self._lock = threading.RLock()
+        self._iterations: list[Iteration] = []
+
+    def begin(self, iteration: Iteration) -> None:
+        """A loader is iterated."""
+        with self._lock:
+            for other in tuple(self._iterations):
+                if other.inner is iteration.inner is not None:
+                    self.end(other, "closed")  # the one iterator of persistent workers begins anew
+            self._settle()
+            self._iterations.append(iteration)
+
+    def take(self, iteration: Iteration, batch: Any, *, gradients: bool) -> Any:
+        """A batch goes to the loop; returns it as it is to be handed on. ``gradients``: whether they are computed."""
+        with self._lock:
+            if iteration.delivered == 0:
+                iteration.without_gradients = not gradients
+            iteration.delivered += 1
+            rows: Answer | Identified = _UNASKED
+            evaluated: Answer | Identified = _UNASKED
+            handed_on = batch
+            if not iteration.without_gradients:
+                handed_on, rows = self._train.identify(batch)
+            if self._held_out is not None and not iteration.trained:
+                handed_on, evaluated = self._held_out.identify(batch)
+            iteration.held.append(_Held(rows, evaluated, threading.get_ident()))
+            iteration.fresh += 1
+            if len(iteration.held) > HELD_AT_MOST and iteration in self._iterations:
+                self._iterations.remove(iteration)
+                warn(f"no optimizer stepped while a DataLoader gave {HELD_AT_MOST:,} batches: they are not recorded")
+            return handed_on
+
+    def end(self, iteration: Iteration, how: str, error: BaseException | None = None) -> None:
+        """An iteration is over: "exhausted", "failed", or "closed" where its loop was left."""
+        with self._lock:
+            if iteration.ended is not None or iteration not in self._iterations:
+                return
+            iteration.ended = how
+            if iteration.trained:
+                if how != "exhausted" or (iteration.pattern.per_step == 1 and not iteration.ahead):
+                    self._leave(iteration)  # pulled, and left with the loop
+                for segment in iteration.segments:
+                    self._train.end(segment, how, error)
+            elif iteration.without_gradients:
+                self._evaluate(iteration)
+            if not iteration.held or (how != "exhausted" and not iteration.trained):
+                self._iterations.remove(iteration)
+
+    def stepped(self) -> None:
+        """An optimizer made a step."""
+        with self._lock:
+            fresh = [i for i in self._iterations if i.fresh and not i.without_gradients]
+            live = [i for i in fresh if i.ended is None]
+            rest = [i for i in fresh if i.ended is not None and i.trained]
+            if not live and not rest:  # the step comes when the loop is over, or the last batches were pulled ahead
+                live = fresh or [i for i in self._iterations if i.ended is not None and i.ahead and i.held]
+            for iteration in rest:
+                self._train_on(iteration, len(iteration.held))
+            if len(live) == 1:
+                self._step(live[0])
+            else:
+                for iteration in live:
+                    self._train_on(iteration, len(iteration.held), unclear=True)
+            for iteration in fresh:
+                iteration.fresh = 0
+            self._settle()
+
+    def finish(self) -> None:
+        """Nothing more comes: what waits was never trained on."""
+        with self._lock:
+            for iteration in tuple(self._iterations):
+                self.end(iteration, "closed")
+            self._settle()
+            for iteration in self._iterations:
+                self._leave(iteration)
+            self._iterations = []
+
+    def _step(self, iteration: Iteration) -> None:
+        """One step, on batches of this iteration alone."""
+        pattern, held = iteration.pattern, iteration.held
+        ready = len(held) - (0 if iteration.ended is not None else iteration.ahead)
+        if iteration.ahead and iteration.ended is not None and pattern.per_step is not None:
+            ready = min(ready, pattern.per_step)
+        if any(batch.thread != threading.get_ident() for batch in held):
+            pattern.unclear = True  # another thread pulls, and nobody knows how far ahead
+        if pattern.per_step is None and not pattern.unclear:
+            first, more = iteration.first_step, ready - (iteration.first_step or 0)
+            if first is None and ready > 1 and not iteration.at_end:
+                iteration.trained, iteration.first_step = True, ready
+                return
+            if first is None or more == first or (more < first and iteration.at_end):
+                pattern.per_step = first or ready
+            else:
+                pattern.unclear = True
+            self._train_on(iteration, ready, unclear=pattern.unclear)
+            return
+        short = pattern.per_step is not None and ready < pattern.per_step and not iteration.at_end
+        pattern.unclear = pattern.unclear or short
+        unclear = pattern.unclear or (pattern.per_step is not None and ready > pattern.per_step)
+        self._train_on(iteration, ready, unclear=unclear)
+
+    def _train_on(self, iteration: Iteration, count: int, *, unclear: bool = False) -> None:
+        """The first ``count`` batches that wait were trained on; ``unclear``: these or others."""
+        stream = self._train
+        if not stream.split.in_fit:
+            stream.split.in_fit = True
+            stream.mark(MarkKind.FIT_BEGIN, peek=-1)
+        iteration.trained, iteration.first_step = True, None
+        for _ in range(count):
+            self._put(stream, self._segment(iteration), iteration.held.popleft().rows, unclear)
+            stream.consumed(1)
+
+    def _leave(self, iteration: Iteration) -> None:
+        """What waits was pulled and not trained on, but for what a first step took."""
+        if iteration.trained:
+            if iteration.first_step is not None:
+                self._train_on(iteration, iteration.first_step, unclear=True)
+            while iteration.held:
+                self._put(self._train, self._segment(iteration), iteration.held.popleft().rows)
+
+    def _segment(self, iteration: Iteration) -> Segment:
+        """Where the next batch of this iteration goes; a new segment of the pass if another one began meanwhile."""
+        stream, segments = self._train, iteration.segments
+        if not segments:
+            segments.append(stream.open(told_pass=_tells(stream, iteration)))
+        elif stream.split.last is not segments[-1]:
+            segments.append(stream.open(told_pass=False, pass_=segments[0].pass_))
+        return segments[-1]
+
+    def _settle(self) -> None:
+        """What is over and was never stepped on was evaluation."""
+        for iteration in tuple(self._iterations):
+            if iteration.ended is not None and not iteration.trained:
+                self._evaluate(iteration)
+            if iteration.ended is not None and not iteration.held:
+                self._iterations.remove(iteration)
+
+    def _evaluate(self, iteration: Iteration) -> None:
+        """An evaluation is over. Where its loop was left, the last batch may have been used or not."""
+        stream, held = self._held_out, iteration.held
+        if stream is not None and held:
+            stream.mark(MarkKind.EVALUATION_BEGIN, in_fit=self._train.split.in_fit, peek=-1, steps=None)
+            segment = stream.open(told_pass=_tells(stream, iteration))
+            while held:
+                last = len(held) == 1 and iteration.ended != "exhausted"
+                self._put(stream, segment, held.popleft().evaluated, unclear=last)
+                stream.consumed(1)
+            stream.end(segment, iteration.ended or "closed")
+            stream.mark(MarkKind.EVALUATION_END)
+        held.clear()
+
+    @staticmethod
+    def _put(stream: Stream, segment: Segment, rows: Answer | Identified, unclear: bool = False) -> None:
+        if unclear:
+            rows = Unknown(_count(rows.rows if isinstance(rows, Identified) else rows), _TWO_READINGS)
+        stream.put(segment, lambda: (stream.found, rows))
+
+
+def _tells(stream: Stream, iteration: Iteration) -> bool:
+    """Whether an iteration of so many rows goes once through the data: else passes are told from the rows."""
+    shards = stream.split.shards
+    return shards is not None and iteration.rows == shards.rows
+
+
+def _count(rows: Answer) -> int:
+    if isinstance(rows, Run | Unknown):
+        return rows.length
+    return rows.count if isinstance(rows, BatchRows) else len(rows)
