@@ -13,6 +13,8 @@ from coverage_audit.errors import CoverageAuditError, DatasetError
 from coverage_audit.launch.options import Options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from coverage_audit.recorder.recorder import Recorder
     from coverage_audit.recorder.segment import Segment
     from coverage_audit.sources.dataset import Dataset
@@ -132,18 +134,18 @@ class Session:
                 self._datasets[split] = self._open_dataset(split)
             return self._datasets[split]
 
-    def files(self) -> list[str]:
-        """Real paths of all files that are declared, URLs left out."""
+    def files(self) -> list[tuple[Path, str]]:
+        """All files that are declared and what of them is meant ("" for all), URLs left out."""
         from coverage_audit.sources.files import find_files
 
         options = self.options
-        found: list[str] = []
+        found: list[tuple[Path, str]] = []
         for paths in (options.data, options.aligned, options.validation_data):
             try:
                 groups = find_files(paths) if paths else []
             except DatasetError:  # said when the data is opened
                 continue
-            found += [os.path.realpath(f.path) for group in groups for f in group.files if f.path is not None]
+            found += [(f.path, f.member or "") for group in groups for f in group.files if f.path is not None]
         return found
 
     def recorders(self) -> tuple[Recorder, ...]:

@@ -58,8 +58,8 @@ def _read_files(session: Session) -> None:
 
     reading.install()
     session.close_last()
-    for path in session.files():
-        ORIGINS.watch(path)
+    for path, member in session.files():
+        reading.watch_file(path, member)
     if not session.options.data:
         ORIGINS.watch_where(is_the_users)
 

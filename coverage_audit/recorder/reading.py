@@ -8,7 +8,9 @@ imported by name before recording began (``from numpy import fromfile``; ``from 
 
 from __future__ import annotations
 
+import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coverage_audit.identity.origins import ORIGINS
@@ -62,9 +64,14 @@ def uninstall() -> None:
 def watch(dataset: Dataset) -> None:
     """Want the files of a dataset, partners included, and know the layouts of its flat files."""
     for path, member, partners in zip(dataset.paths, dataset.members, dataset.partners, strict=True):
-        if path is None:
-            continue
-        if member and reading_arrays.is_flat(path):
-            reading_arrays.PLACES.declare(path, member)
-        for file in (path, *partners):
-            ORIGINS.watch(str(file.resolve()))
+        if path is not None:
+            watch_file(path, member)
+            for partner in partners:
+                watch_file(partner)
+
+
+def watch_file(path: Path, member: str = "") -> None:
+    """Want one file; ``member`` as in Dataset. Raises ``DatasetError`` (raw-needs-type) if it is no type of rows."""
+    if member and reading_arrays.is_flat(path):
+        reading_arrays.PLACES.declare(path, member)
+    ORIGINS.watch(os.path.realpath(path))

@@ -11,7 +11,6 @@ from coverage_audit.identity.declared import Declared
 from coverage_audit.identity.explicit import Explicit
 from coverage_audit.identity.inferred import Inferred
 from coverage_audit.identity.ladder import Ladder, Recognises
-from coverage_audit.identity.origins import ORIGINS
 from coverage_audit.recorder import reading
 from coverage_audit.sources.contents import Contents
 
@@ -53,8 +52,7 @@ def choose_way(
     reads = identify in ("auto", "provenance", "content", "inferred") and contents is not None
     inferred = Inferred(declared, contents) if contents is not None and identify in ("auto", "inferred") else None
     if reads:
-        for path in declared.files:
-            ORIGINS.watch(path)
+        reading.watch(dataset)
     return (
         Ladder(
             declared,
