@@ -64,19 +64,22 @@ class Origins:
 
     def wants(self, path: str | os.PathLike[str]) -> bool:
         """Whether arrays read from this file are to be tracked."""
+        return self._real_if_wanted(path) is not None
+
+    def _real_if_wanted(self, path: str | os.PathLike[str]) -> str | None:
         if not self._watched and self._wanted is None:
-            return False
+            return None
         real = os.path.realpath(path)
-        return real in self._watched or (self._wanted is not None and self._wanted(real))
+        return real if real in self._watched or (self._wanted is not None and self._wanted(real)) else None
 
     def opened(self, path: str | os.PathLike[str], member: str, rows: int) -> Origin | None:
         """The origin of an array that is being opened now, None if nobody wants to know of it.
 
         Raises ``OSError`` if the file cannot be asked for its size.
         """
-        if not self.wants(path):
+        real = self._real_if_wanted(path)
+        if real is None:
             return None
-        real = os.path.realpath(path)
         facts = os.stat(real)
         folder = not os.path.isfile(real)  # a zarr store: what its folder is dated says nothing
         key = Key(real, member, -1 if folder else facts.st_size, -1 if folder else facts.st_mtime_ns)

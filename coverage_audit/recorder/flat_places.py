@@ -13,6 +13,9 @@ from coverage_audit.sources.files import SUFFIXES
 from coverage_audit.sources.npy import Layout, read_layout
 from coverage_audit.sources.raw import RowType, row_type
 
+KEPT = 1 << 12
+"""Files whose headers are remembered."""
+
 
 class Place(NamedTuple):
     """Rows from ``first`` on, of an array of ``rows`` rows; ``member`` as in Dataset."""
@@ -36,6 +39,7 @@ class FlatPlaces:
 
     def __init__(self) -> None:
         self._declared: dict[str, dict[str, RowType]] = {}
+        self._seen: dict[str, tuple[tuple[int, int, int], Layout | None]] = {}
 
     def declare(self, path: str | os.PathLike[str], member: str) -> None:
         """Rows of this flat file are of type ``member``. Raises ``DatasetError`` if that is no type."""
@@ -49,13 +53,10 @@ class FlatPlaces:
         """
         if not piece.shape:
             return None
-        size = os.path.getsize(path)
-        with open(path, "rb") as stream:
-            if stream.read(len(npy_format.MAGIC_PREFIX)) == npy_format.MAGIC_PREFIX:
-                stream.seek(0)
-                layout = read_layout(stream, path, None)
-                first = None if layout.dtype.hasobject or not layout.shape else _first_row(piece, layout)
-                return None if first is None else Place("", first, layout.shape[0])
+        size, layout = self._look(path)
+        if layout is not None:
+            first = None if layout.dtype.hasobject or not layout.shape else _first_row(piece, layout)
+            return None if first is None else Place("", first, layout.shape[0])
         declared = self._declared.get(os.path.realpath(path))
         if declared is None and os.path.splitext(path)[1].lower() in SUFFIXES:
             return None  # a container, not one array
@@ -67,6 +68,21 @@ class FlatPlaces:
                 if first is not None:
                     return Place(member, first, layout.shape[0])
         return None
+
+    def _look(self, path: str) -> tuple[int, Layout | None]:
+        """Bytes of a file, and what its header says if it is a .npy file; programs map one file again and again."""
+        facts = os.stat(path)
+        state = facts.st_size, facts.st_mtime_ns, facts.st_ino
+        seen = self._seen.get(path)
+        if seen is None or seen[0] != state:
+            with open(path, "rb") as stream:
+                is_npy = stream.read(len(npy_format.MAGIC_PREFIX)) == npy_format.MAGIC_PREFIX
+                stream.seek(0)
+                layout = read_layout(stream, path, None) if is_npy else None
+            if len(self._seen) >= KEPT:
+                self._seen.clear()
+            seen = self._seen[path] = state, layout
+        return facts.st_size, seen[1]
 
 
 def _first_row(piece: Piece, layout: Layout) -> int | None:

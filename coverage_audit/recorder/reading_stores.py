@@ -70,25 +70,21 @@ def _following(look_up: Callable[[Any], _Array], select: Select) -> Callable[[Fu
     def make(original: Function) -> Function:
         @wraps(original)
         def read(self: Any, *args: Any, **options: Any) -> Any:
-            if not FOLLOW.wanted:
+            array = FOLLOW.follow(None, lambda: _recall(self, look_up)) if FOLLOW.wanted else None
+            if array is None or array.origin is None:
                 return original(self, *args, **options)
             with READS.ours():
                 result = original(self, *args, **options)
-            return FOLLOW.follow(result, lambda: _follow(self, result, look_up, lambda a, o: select(args, a, o)))
+            return FOLLOW.follow(result, lambda: _follow(result, lambda: select(args, array, array.origin)))
 
         return read
 
     return make
 
 
-def _follow(
-    thing: Any, result: Any, look_up: Callable[[Any], _Array], select: Callable[[_Array, Origin], Shadow | None]
-) -> Any:
-    array = _recall(thing, look_up)
-    if array.origin is None:
-        return result
+def _follow(result: Any, select: Callable[[], Shadow | None]) -> Any:
     with READS.ours():  # a selection may be an array of a store itself
-        rows = select(array, array.origin)
+        rows = select()
     if rows is None:
         return result
     READS.tell(rows)
