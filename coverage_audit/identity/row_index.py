@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,13 @@ class RowIndex:
 
     def __init__(self, table: RowTable, offset: int = 0) -> None:
         self._table = table
+        self._members = table.members
         self._offset = offset
         self._dealt: Ints = np.zeros(table.groups, np.int64)  # visits per group; the system gives memory when written
+
+    @property
+    def table(self) -> RowTable:
+        return self._table
 
     def rows_of(self, rows: npt.NDArray[Any]) -> Ints | None:
         """int64 (B,): the ids of the rows of a batch (B, ...); None if any of them is not in the data."""
@@ -37,11 +43,27 @@ class RowIndex:
 
     def deal(self, places: Ints) -> Ints:
         """The ids of rows that were found; visits to groups are counted."""
-        rows = self._table.rows.take(places).astype(np.int64)
+        rows = self._table.named(places)
         in_group = np.flatnonzero(rows < 0)
         if len(in_group):
             rows[in_group] = self._deal_groups(-1 - rows[in_group])
         return rows
+
+    def go_on_from(self, hashes: Hashes, told: Sequence[Ints]) -> None:
+        """Take over from another who dealt: of the rows with each hash, these were told before, the last one first.
+
+        Their groups go on with the others, then with the one that waited for longest.
+        """
+        places = self._table.find(hashes)
+        groups = np.where(places >= 0, -1 - self._table.named(np.maximum(places, 0)), -1) if len(places) else places
+        if np.any(groups >= 0):
+            self._members = self._members.copy()
+        for at in np.flatnonzero(groups >= 0).tolist():
+            start, stop = self._table.group_starts[groups[at] : groups[at] + 2].tolist()
+            members = self._members[start:stop]
+            had = told[at][np.isin(told[at], members)][::-1]
+            self._members[start:stop] = np.concatenate((members[~np.isin(members, had)], had))
+            self._dealt[groups[at]] = -self._offset
 
     def _deal_groups(self, groups: Ints) -> Ints:
         order = np.argsort(groups, kind="stable")
@@ -53,4 +75,4 @@ class RowIndex:
         size = self._table.group_starts.take(named + 1).astype(np.int64) - begin
         turn = (self._dealt[named][which] + nth + self._offset) % size[which]
         self._dealt[named] += visits
-        return self._table.members.take(begin[which] + turn).astype(np.int64)
+        return self._members.take(begin[which] + turn).astype(np.int64)

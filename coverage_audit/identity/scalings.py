@@ -57,19 +57,26 @@ def restore(values: Array, dtype: np.dtype[Any], hint: str | None = None) -> Ite
             yield from _through(values, flat, dtype, family, may)
 
 
-def _as_stored(values: Array, dtype: np.dtype[Any]) -> Iterator[tuple[str, Array]]:
+def as_stored(values: Array, dtype: np.dtype[Any]) -> Array | None:
+    """The same values in another type; None if they do not all fit both. Zeros keep their signs."""
     if values.dtype == dtype:
-        yield AS_STORED, values
-        return
+        return values
     if dtype.kind not in _NUMBERS or not (values.dtype.kind in _NUMBERS or is_float(values.dtype)):
-        return
+        return None
     with np.errstate(all="ignore"):
         sample = values.reshape(-1)[:_SAMPLE]
         if not _equal(sample.astype(dtype).astype(sample.dtype), sample):
-            return
+            return None
         stored = values.astype(dtype)
         if _equal(stored.astype(values.dtype), values) and _keeps_sign(values.dtype, dtype, values):
-            yield AS_STORED, stored
+            return stored
+        return None
+
+
+def _as_stored(values: Array, dtype: np.dtype[Any]) -> Iterator[tuple[str, Array]]:
+    stored = as_stored(values, dtype)
+    if stored is not None:
+        yield AS_STORED, stored
 
 
 def _equal(a: Array, b: Array) -> bool:

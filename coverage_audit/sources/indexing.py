@@ -124,12 +124,15 @@ def index_streams(
     for shard in streams:
         kind = kinds[shard]
         tail = np.empty(0, kind.dtype)
+        last = -1
         for first, block in contents.blocks(shard, BLOCK // kind.dtype.itemsize, kind.member):
             numbers = np.concatenate((tail, block.astype(kind.dtype, copy=False)))
             base = int(offsets[shard]) + first - len(tail)
             found, made = find_anchors(numbers, spacing)
-            places.append(found + base)
-            keys.append(made)
+            new = found + base > last
+            places.append(found[new] + base)
+            keys.append(made[new])
+            last = int(found[-1]) + base if len(found) else last
             tail = numbers[-overlap:]
             told(len(block))
     where, all_keys = places.whole(), keys.whole()
