@@ -69,6 +69,8 @@ class Origins:
     def _real_if_wanted(self, path: str | os.PathLike[str]) -> str | None:
         if not self._watched and self._wanted is None:
             return None
+        if path in self._watched:  # by its real path: looking for links takes longer than anything else here
+            return str(path)
         real = os.path.realpath(path)
         return real if real in self._watched or (self._wanted is not None and self._wanted(real)) else None
 

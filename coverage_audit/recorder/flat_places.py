@@ -57,7 +57,7 @@ class FlatPlaces:
         if layout is not None:
             first = None if layout.dtype.hasobject or not layout.shape else _first_row(piece, layout)
             return None if first is None else Place("", first, layout.shape[0])
-        declared = self._declared.get(os.path.realpath(path))
+        declared = self._declared.get(path) or self._declared.get(os.path.realpath(path))
         if declared is None and os.path.splitext(path)[1].lower() in SUFFIXES:
             return None  # a container, not one array
         kinds = {"": RowType(piece.dtype, piece.shape[1:], 0)} if declared is None else declared

@@ -6,7 +6,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from coverage_audit.identity.reads import READS
+from coverage_audit.identity.shadows import Shadow, Span
 from coverage_audit.recorder.writer import warn
 from coverage_audit.sources.stored import is_own_reading
 
@@ -32,6 +35,15 @@ class Follow:
                 self._has_warned = True
                 warn(f"what is read from files is not followed everywhere ({type(error).__name__}: {error})")
             return result
+
+
+def tell(rows: Shadow) -> None:
+    """The program has just read these rows, if there are any."""
+    if isinstance(rows, Span) and rows.length == 0:
+        return
+    if isinstance(rows, np.ndarray) and rows.size == 0:
+        return
+    READS.tell(rows)
 
 
 def path_of(file: Any) -> str | None:

@@ -17,7 +17,7 @@ from coverage_audit.identity.provenance import track, track_root
 from coverage_audit.identity.reads import READS
 from coverage_audit.identity.shadows import Span
 from coverage_audit.recorder.flat_places import FlatPlaces, Piece
-from coverage_audit.recorder.follow import FOLLOW, path_of
+from coverage_audit.recorder.follow import FOLLOW, path_of, tell
 from coverage_audit.recorder.patches import Function, Patches
 from coverage_audit.sources.files import SUFFIXES
 
@@ -60,11 +60,11 @@ def _memmap(original: Function) -> Function:
 
 
 def _follow_map(mapped: np.memmap[Any, Any], file: Any) -> Any:
-    path = path_of(file) if hasattr(file, "fileno") else mapped.filename
-    if path is None or mapped.mode == "w+" or mapped.dtype.hasobject or not ORIGINS.wants(path):
+    name = path_of(file) if hasattr(file, "fileno") else mapped.filename
+    if name is None or mapped.mode == "w+" or mapped.dtype.hasobject or not ORIGINS.wants(path := os.fspath(name)):
         return mapped
     fortran = mapped.ndim > 1 and not mapped.flags.c_contiguous
-    place = PLACES.locate(os.fspath(path), Piece(mapped.dtype, mapped.shape, mapped.offset, fortran))
+    place = PLACES.locate(path, Piece(mapped.dtype, mapped.shape, mapped.offset, fortran))
     origin = None if place is None else ORIGINS.opened(path, place.member, place.rows)
     if place is None or origin is None:
         return mapped
@@ -121,7 +121,7 @@ def _follow_whole(array: Any, path: str | None, member: str = "") -> Any:
     if origin is None:
         return array
     rows = Span(origin.base, 1, origin.rows)
-    READS.tell(rows)
+    tell(rows)
     return track(array, rows)
 
 
@@ -152,7 +152,7 @@ def _follow_piece(array: Any, file: Any, offset: int) -> Any:
     if place is None or origin is None:
         return array
     rows = Span(origin.base + place.first, 1, len(array))
-    READS.tell(rows)
+    tell(rows)
     return track(array, rows)
 
 

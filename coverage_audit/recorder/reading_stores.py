@@ -15,7 +15,7 @@ from coverage_audit.identity.origins import ORIGINS, Origin
 from coverage_audit.identity.provenance import shadow_of, track
 from coverage_audit.identity.reads import READS
 from coverage_audit.identity.shadows import Shadow, Span
-from coverage_audit.recorder.follow import FOLLOW
+from coverage_audit.recorder.follow import FOLLOW, tell
 from coverage_audit.recorder.patches import Function, Patches
 from coverage_audit.recorder.selections import rows_at, rows_selected, whole
 from coverage_audit.sources.zarr_store import metadata_of
@@ -87,7 +87,7 @@ def _follow(result: Any, select: Callable[[], Shadow | None]) -> Any:
         rows = select()
     if rows is None:
         return result
-    READS.tell(rows)
+    tell(rows)
     if type(result) is not np.ndarray or result.dtype.hasobject or not _fits(rows, result):
         return result
     return track(result, rows)
@@ -140,7 +140,7 @@ def _told(thing: Any, dest: Any, source_sel: Any) -> None:
     if array.origin is not None:
         rows = _h5_rows((() if source_sel is None else source_sel,), array, array.origin)
         if rows is not None:
-            READS.tell(rows)
+            tell(rows)
 
 
 def _recall(thing: Any, look_up: Callable[[Any], _Array]) -> _Array:
@@ -162,9 +162,17 @@ def _recall(thing: Any, look_up: Callable[[Any], _Array]) -> _Array:
 
 def _h5_array(dataset: Any) -> _Array:
     shape, name = dataset.shape, dataset.name
-    if not shape or name is None:
+    path = _h5_path(dataset.file) if shape and name is not None else None
+    if path is None:
         return _Array(None, 0)
-    return _Array(ORIGINS.opened(dataset.file.filename, name.strip("/"), int(shape[0])), len(shape))
+    return _Array(ORIGINS.opened(path, name.strip("/"), int(shape[0])), len(shape))
+
+
+def _h5_path(file: Any) -> str | None:
+    """Where an HDF5 file is, if that is the file that is open: relative names mean another one after a chdir."""
+    if file.driver != "sec2" or not ORIGINS.wants(file.filename):
+        return None
+    return file.filename if os.path.samestat(os.fstat(file.id.get_vfd_handle()), os.stat(file.filename)) else None
 
 
 def _zarr_array(array: Any) -> _Array:
