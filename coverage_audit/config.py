@@ -55,8 +55,8 @@ class Config:
     log: str = "run.parquet"
     gates: Gates = field(default_factory=Gates)
     exit_zero: bool = False
-    run: RunSettings = field(default_factory=RunSettings)
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    run: RunSettings = field(default_factory=RunSettings)
 
 
 def read_config(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from coverage_audit.config import Config, Gates, find_config, read_config
+from coverage_audit.config import IDENTIFY, KINDS, PERS, Config, Gates, RunSettings, find_config, read_config
 from coverage_audit.errors import ConfigError
+from coverage_audit.model import contract
+from coverage_audit.recorder import ways
 
 EVERYTHING = """
 log = "logs/run.parquet"
@@ -19,6 +21,17 @@ allow-incomplete = true
 exit-zero = true
 [rules.CA202]
 spread = 2
+[run]
+data = "shards/x_*.npy"
+aligned = ["shards/y_*.npy", "shards/z_*.npy"]
+validation-data = "held_out/x_*.npy"
+log = "here.parquet"
+batch-size = 64
+contract = "drop-remainder"
+per = "pass"
+identify = "content"
+verify-every = 8
+loader = ["batches", "pkg.data:Data.next_batch"]
 """
 
 
@@ -41,7 +54,24 @@ def test_every_key(tmp_path: Path) -> None:
         gates=Gates(("CA201",), ("drifting-epochs", "CA606"), 3, 0, True),
         exit_zero=True,
         rules={"CA202": {"spread": 2}},
+        run=RunSettings(
+            data=("shards/x_*.npy",),
+            aligned=("shards/y_*.npy", "shards/z_*.npy"),
+            validation_data=("held_out/x_*.npy",),
+            log="here.parquet",
+            batch_size=64,
+            contract="drop-remainder",
+            per="pass",
+            identify="content",
+            verify_every=8,
+            loader=("batches", "pkg.data:Data.next_batch"),
+        ),
     )
+
+
+def test_what_the_run_table_may_say_is_what_there_is() -> None:
+    """config imports nothing of the package, so it repeats these."""
+    assert (KINDS, PERS, IDENTIFY) == (contract.KINDS, contract.PERS, ways.WAYS)
 
 
 def test_the_nearest_file_upwards(tmp_path: Path) -> None:
@@ -78,8 +108,19 @@ def test_the_environment_names_a_file_and_a_log(tmp_path: Path) -> None:
         (
             "colour = 1",
             "unknown key 'colour'; known: log, fail-on, warn-on, max-missed, max-repeated, allow-incomplete, "
-            "exit-zero, rules",
+            "exit-zero, run, rules",
             "unknown-key",
+        ),
+        ("run = 1", "run = 1 is a whole number: give a table, [tool.coverage-audit.run]", "bad-setting"),
+        ("run.date = 1", "unknown key 'run.date'; did you mean 'data'?", "unknown-key"),
+        ("run.data = 1", "run.data = 1 is a whole number: give text in quotes, or a list of such", "bad-setting"),
+        ("run.batch-size = 0", "run.batch-size = 0: give a whole number above 0", "bad-setting"),
+        ("run.per = 'epochs'", "run.per = 'epochs' is unknown; did you mean 'epoch'?", "bad-setting"),
+        (
+            "run.contract = 'none'",
+            "run.contract = 'none' is unknown; known: exactly-once, at-least-once, padded, drop-remainder, "
+            "with-replacement, subset",
+            "bad-setting",
         ),
         ('max-missed = "3"', "max-missed = '3' is text: give a whole number, 0 or more", "bad-setting"),
         ("max-missed = -1", "max-missed = -1 is a whole number: give a whole number, 0 or more", "bad-setting"),

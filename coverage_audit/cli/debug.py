@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
 
@@ -87,6 +88,10 @@ def _configuration() -> Iterator[tuple[str, str]]:
     yield "max-repeated", "-" if config.gates.max_repeated is None else str(config.gates.max_repeated)
     yield "allow-incomplete", str(config.gates.allow_incomplete).lower()
     yield "exit-zero", str(config.exit_zero).lower()
+    for name in (f.name for f in fields(config.run)):
+        value = getattr(config.run, name)
+        if value not in (None, ()):
+            yield f"run.{name.replace('_', '-')}", ", ".join(value) if isinstance(value, tuple) else str(value)
     for code, settings in config.rules.items():
         yield f"rules.{code}", ", ".join(f"{key} = {value}" for key, value in settings.items())
 

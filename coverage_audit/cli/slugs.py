@@ -78,6 +78,12 @@ SLUGS = {
     "each row, all of one shape and type, whatever rows come together.",
     "bad-toml": "The configuration file is not valid TOML.",
     "no-config": "The file named by COVERAGE_AUDIT_CONFIG is not there, or a configuration file cannot be read.",
+    "no-data": "An option names data that is not there. Quote patterns: they are expanded when the script begins to "
+    "train, from the directory of the command.",
+    "no-loader": "--loader names a function or class that the script defines at its top level (get_batch, "
+    "Data.next_batch), or one of a module (pkg.data:batches). The message says what the script defines.",
+    "no-script": "`coverage-audit run` was given no script that exists: a file, a folder or zip file with a "
+    "__main__.py, or -m and a module. Options of ours stand before it, options of the script behind it.",
     "no-epoch": "The epoch asked for is not in this log. Epochs count from 0 over all fit() calls of a split.",
     "no-split": "The split asked for is not in this log.",
     "no-steps": "A plan has no recorded steps: it is arithmetic.",

@@ -31,7 +31,8 @@ def line_of(session: Session, run_id: str) -> str:
     if not recorded and _writers_of(Path(options.log), run_id):
         recorded = "recorded by child processes"
     if not recorded:
-        return f"nothing was recorded: {_why(session)}" if session.failure is None else ""
+        older = f"; {log} is of an earlier run" if state_of(Path(options.log)).exists() else ""
+        return f"nothing was recorded: {_why(session)}{older}" if session.failure is None else ""
     stopped = " before recording stopped" if session.failure is not None else ""
     words = [] if options.data else propose(_opened(), options.folder)
     if words:
@@ -63,7 +64,7 @@ def _why(session: Session) -> str:
     missing += ["no call of a --loader"] if session.options.loaders else ["no --loader"]
     opened = [os.path.basename(path) for path in dict.fromkeys(o.path for o in _opened())]
     files = f"; it opened {listed(opened)}" if opened else "; it opened no data with numpy, h5py or zarr"
-    hint = "" if session.options.loaders else ". Name what makes its batches: coverage-audit run --loader NAME …"
+    hint = "" if session.options.loaders else " · name what makes its batches: coverage-audit run --loader NAME"
     return f"{listed(missing)} in {session.options.command.split(' ')[0]}{files}{hint}"
 
 

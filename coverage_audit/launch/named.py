@@ -90,12 +90,15 @@ class Named:
         return recorded
 
     def _returned(self, result: Any) -> Any:
-        if is_evaluating():
-            return result
-        if is_batch(result):
-            return self._session.take(result)
-        if hasattr(type(result), "__next__") or (hasattr(type(result), "__iter__") and not isinstance(result, str)):
-            return self._session.wrap(result)
+        try:
+            if is_evaluating():
+                return result
+            if is_batch(result):
+                return self._session.take(result)
+            if hasattr(type(result), "__next__") or (hasattr(type(result), "__iter__") and not isinstance(result, str)):
+                return self._session.wrap(result)
+        except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
+            self._session.fail(error)
         return result
 
     def _record_class(self, kind: type) -> type:

@@ -88,12 +88,12 @@ class Session:
 
         ``facts``: as for :meth:`recorder`.
         """
-        from coverage_audit.adapters.choice import adapter_for
-        from coverage_audit.recorder.proxy import LoaderProxy, SegmentIterator
-
-        if issubclass(type(loader), LoaderProxy | SegmentIterator):
-            return loader
         try:
+            from coverage_audit.adapters.choice import adapter_for
+            from coverage_audit.recorder.proxy import LoaderProxy, SegmentIterator
+
+            if issubclass(type(loader), LoaderProxy | SegmentIterator):
+                return loader
             adapter = adapter_for(loader)
             recorder = self.recorder(split, **facts)
             return loader if recorder is None else adapter(loader, recorder)
@@ -106,8 +106,7 @@ class Session:
         recorder = self.recorder()
         if recorder is None:
             return batch
-        stream = recorder.stream
-        process = os.getpid()
+        stream, process = recorder.stream, os.getpid()
         if process not in self._segments:
             self._segments[process] = stream.open(told_pass=False)
         return stream.take(self._segments[process], batch)

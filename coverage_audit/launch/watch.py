@@ -53,11 +53,11 @@ def _installed() -> tuple[str, ...]:
 
 
 def _read_files(session: Session) -> None:
+    session.close_last()
     from coverage_audit.identity.origins import ORIGINS
     from coverage_audit.recorder import reading
 
     reading.install()
-    session.close_last()
     for path, member in session.files():
         reading.watch_file(path, member)
     if not session.options.data:
@@ -89,7 +89,7 @@ def _guarded(session: Session, act: Action) -> Action:
         try:
             act(module)
         except Exception as error:  # noqa: BLE001 - an import must not fail because of us
-            session.note(f"what uses {module.__name__} is not recorded: {words(error)}")
+            session.note(f"less than was asked for is recorded, after the import of {module.__name__}: {words(error)}")
 
     return guarded
 
