@@ -90,7 +90,7 @@ class _Reading(NamedTuple):
             return self.code.read_whole(values.reshape(-1, self.code.size))
         rows = values.reshape(len(values), -1)
         ids = self.code.read_parts(rows)
-        return np.where(_pieces(ids, rows.shape[1], self.code.size), -1, ids)
+        return np.where(_pieces(ids, rows, self.code.size), -1, ids)
 
     def answer(self, ids: Ints, shape: tuple[int, ...]) -> Answer:
         if isinstance(self.code, StreamCode):
@@ -227,13 +227,14 @@ def _window(shape: tuple[int, ...]) -> int:
     return lengths[-1] if lengths else 1
 
 
-def _pieces(ids: Ints, size: int, of: int) -> npt.NDArray[np.bool_]:
-    """Which rows may be pieces of one row rather than rows: they come several times and would fit into it together.
+def _pieces(ids: Ints, rows: Array, size: int) -> npt.NDArray[np.bool_]:
+    """Which ``rows`` may be pieces of one row rather than rows: their id comes several times.
 
-    So it is when (B, T, F) was cut and reshaped to (B·T, F), or when all are of one row, as without an axis for the
-    batch. ``size``: values of each; ``of``: values of a stored row.
+    (B, T, F) that is cut and reshaped to (B·T, F) is the case in mind, or a row without an axis for the batch. Only
+    if more than half of the ``size`` values of a stored row are there, and not more than all, it cannot be.
     """
     _, at, counts = np.unique(ids, return_inverse=True, return_counts=True)
     times = counts[at.reshape(-1)]
-    several: npt.NDArray[np.bool_] = (times > 1) & ((times * size <= of) | (times == len(ids)))
+    left = np.count_nonzero(rows, axis=1)
+    several: npt.NDArray[np.bool_] = (times > 1) & ((2 * left <= size) | (left > size) | (times == len(ids)))
     return several
