@@ -70,6 +70,7 @@ def run(
             folder=os.getcwd(),
             log=os.path.realpath(_log(log, config)),
             command=program.command,
+            module=program.name if is_module else None,
             data=_found("--data", data or settings.data),
             aligned=_found("--aligned", aligned or settings.aligned),
             validation_data=_found("--validation-data", validation_data or settings.validation_data),

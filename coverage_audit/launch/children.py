@@ -65,7 +65,7 @@ def begin() -> None:
         from coverage_audit.launch.watch import watch
 
         session = Session(options)
-        watch(session, None)
+        watch(session)
         if options.loaders:
             _name_in_main(session)
     except Exception as error:  # noqa: BLE001 - the child has work to do

@@ -57,5 +57,5 @@ class Launch:
         session = Session(self._options)
         # First in, last out: after the exit handlers of the script.
         atexit.register(end, session, self._run_id)
-        watch(session, self._program.name if self._program.is_module else None)
+        watch(session)
         self._program.run(Named(session).compile)

@@ -19,15 +19,16 @@ class Options:
     """What to record of a script, and how.
 
     ``folder``: where the command was started. ``log``: absolute. ``command``: the program as it was named, for what is
-    said at the end. ``data``, ``aligned``, ``validation_data``: paths, globs or URLs; those on this machine are
-    absolute, as the script may change its directory. ``loaders``: functions and classes whose batches are to be
-    recorded, ``name`` or ``module:name``. ``verify_every``: one batch in so many is compared with the bytes of the
-    files, None for the recorder's own number.
+    said at the end; ``module``: its name where it is run as one (``-m``). ``data``, ``aligned``, ``validation_data``:
+    paths, globs or URLs; those on this machine are absolute, as the script may change its directory. ``loaders``:
+    functions and classes whose batches are to be recorded, ``name`` or ``module:name``. ``verify_every``: one batch in
+    so many is compared with the bytes of the files, None for the recorder's own number.
     """
 
     folder: str
     log: str
     command: str
+    module: str | None = None
     data: tuple[str, ...] = ()
     aligned: tuple[str, ...] = ()
     validation_data: tuple[str, ...] = ()

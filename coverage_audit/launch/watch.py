@@ -14,11 +14,8 @@ from coverage_audit.launch.named import Named
 from coverage_audit.launch.session import Session, words
 
 
-def watch(session: Session, program: str | None) -> AfterImport:
-    """Install the finder that acts after imports.
-
-    ``program``: the name of the module that is about to be run with ``-m``, None for a script.
-    """
+def watch(session: Session) -> AfterImport:
+    """Install the finder that acts after imports."""
     named = Named(session)
     actions: dict[str, Action] = {
         "numpy": _guarded(session, lambda _: _read_files(session)),
@@ -32,7 +29,8 @@ def watch(session: Session, program: str | None) -> AfterImport:
         actions[name] = _both(actions.get(name), _guarded(session, named.replace_in))
     rewrites: dict[str, Rewrite] = {}
     if named.in_script:
-        for name in ("__main__",) if program is None else (program, f"{program}.__main__"):
+        module = session.options.module
+        for name in ("__main__",) if module is None else (module, f"{module}.__main__"):
             rewrites[name] = named.code_of_module
     finder = AfterImport(actions, rewrites)
     finder.install()
