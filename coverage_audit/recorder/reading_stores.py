@@ -22,10 +22,14 @@ from coverage_audit.sources.zarr_store import metadata_of
 
 
 class _Array(NamedTuple):
-    """An array of a store: its origin (None: nobody wants to know of it) and how many axes it has."""
+    """An array of a store: its origin (None: nobody wants to know of it), how many axes it has, and what it holds."""
 
     origin: Origin | None
     n_axes: int
+    dtype: np.dtype[Any]
+
+
+_NOBODYS = _Array(None, 0, np.dtype(np.void))
 
 
 _known: dict[int, tuple[weakref.ref[Any], _Array]] = {}
@@ -75,14 +79,14 @@ def _following(look_up: Callable[[Any], _Array], select: Select) -> Callable[[Fu
                 return original(self, *args, **options)
             with READS.ours():
                 result = original(self, *args, **options)
-            return FOLLOW.follow(result, lambda: _follow(result, lambda: select(args, array, array.origin)))
+            return FOLLOW.follow(result, lambda: _follow(result, array, lambda: select(args, array, array.origin)))
 
         return read
 
     return make
 
 
-def _follow(result: Any, select: Callable[[], Shadow | None]) -> Any:
+def _follow(result: Any, array: _Array, select: Callable[[], Shadow | None]) -> Any:
     with READS.ours():  # a selection may be an array of a store itself
         rows = select()
     if rows is None:
@@ -90,7 +94,12 @@ def _follow(result: Any, select: Callable[[], Shadow | None]) -> Any:
     tell(rows)
     if type(result) is not np.ndarray or result.dtype.hasobject or not _fits(rows, result):
         return result
-    return track(result, rows)
+    return track(result, rows) if _is_of(array.dtype, result.dtype) else result
+
+
+def _is_of(stored: np.dtype[Any], read: np.dtype[Any]) -> bool:
+    """Whether values were read as they are, as some of their fields, or by a cast that numpy would do the same way."""
+    return stored.names is not None or np.can_cast(stored, read, "same_kind")
 
 
 def _fits(rows: Shadow, result: np.ndarray[Any, Any]) -> bool:
@@ -164,8 +173,8 @@ def _h5_array(dataset: Any) -> _Array:
     shape, name = dataset.shape, dataset.name
     path = _h5_path(dataset.file) if shape and name is not None else None
     if path is None:
-        return _Array(None, 0)
-    return _Array(ORIGINS.opened(path, name.strip("/"), int(shape[0])), len(shape))
+        return _NOBODYS
+    return _Array(ORIGINS.opened(path, name.strip("/"), int(shape[0])), len(shape), dataset.dtype)
 
 
 def _h5_path(file: Any) -> str | None:
@@ -179,12 +188,12 @@ def _zarr_array(array: Any) -> _Array:
     root = getattr(array.store, "root", None)  # of a store in a folder
     shape = array.shape
     if not shape or not isinstance(root, (str, os.PathLike)):
-        return _Array(None, 0)
+        return _NOBODYS
     for folder, member in _names(os.fspath(root), array.path):
         origin = ORIGINS.opened(folder, member, int(shape[0])) if os.path.isdir(folder) else None
         if origin is not None:
-            return _Array(origin, len(shape))
-    return _Array(None, len(shape))
+            return _Array(origin, len(shape), np.dtype(array.dtype))
+    return _NOBODYS
 
 
 def _names(root: str, path: str) -> Iterator[tuple[str, str]]:

@@ -28,6 +28,8 @@ from coverage_audit.recorder import follow, reading, reading_arrays
 from coverage_audit.sources.contents import Contents
 from coverage_audit.sources.dataset import Dataset
 
+WRONG_CALLS: Any = np
+
 HOOKED: list[tuple[Any, str]] = [
     (np.memmap, "__new__"),
     (npy_format, "read_array"),
@@ -167,9 +169,9 @@ class TestOutOfTheWay:
             lambda path: np.load(path / "no"),
             lambda path: np.load(path / "no", mmap_mode="r"),
             lambda path: np.memmap(path / "no"),
-            lambda path: np.memmap(path / "x.npy", mode="?"),
+            lambda path: WRONG_CALLS.memmap(path / "x.npy", mode="?"),
             lambda path: np.fromfile(path / "no"),
-            lambda path: np.fromfile(),
+            lambda path: WRONG_CALLS.fromfile(),
             lambda path: np.load(path / "objects.npy"),
             lambda path: np.load(path / "text.npy"),
             lambda path: in_archive(path / "x.npz", "no"),

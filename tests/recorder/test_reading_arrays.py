@@ -32,7 +32,7 @@ def through_read_array(path: Path) -> Any:
 
 
 WHOLE: list[Callable[[Path], Any]] = [
-    lambda path: np.load(path),
+    np.load,
     lambda path: np.load(str(path)),
     from_open_file,
     through_read_array,
@@ -47,7 +47,7 @@ MAPPED: list[Callable[[Path], Any]] = [
 ]
 
 
-def same(array: Any, expected: Array) -> bool:
+def same(array: Array, expected: Array) -> bool:
     return array.dtype == expected.dtype and array.shape == expected.shape and array.tobytes() == expected.tobytes()
 
 
