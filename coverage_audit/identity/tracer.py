@@ -1,8 +1,8 @@
 """Rows read off the batches of a tracer dataset, whose contents are their row ids. Exact, or unknown.
 
 An array is read as whole rows in order (however their axes were split or joined), as windows of a flat stream, and as
-parts of rows (cropped, transposed, flipped, partly wiped out); as it is, then with exact scalings undone. All rows of
-an array must be read, or it is unknown. A reading of anything else passes with a chance of 2^-32 per row (see
+parts of rows (cropped, transposed, flipped, partly wiped out); first as it is, then with exact scalings undone. All
+its rows must be read, or it is unknown. A reading of anything else passes with a chance of 2^-32 per row (see
 :mod:`~coverage_audit.identity.tracer_word`), and :data:`AT_MOST` readings are tried: below 2^-24 in all.
 """
 
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from coverage_audit.errors import DatasetError
 from coverage_audit.identity.batches import Answer, Run, Unknown
 from coverage_audit.identity.scalings import restore
-from coverage_audit.identity.tracer_codes import Code, RowCode, StreamCode, from_json
+from coverage_audit.identity.tracer_codes import Code, RowCode, StreamCode, Style, from_json
 from coverage_audit.model.event import BatchRows, Found
 from coverage_audit.model.rows import Ints
 from coverage_audit.sources.dataset import Dataset
@@ -80,7 +80,7 @@ class _Reading(NamedTuple):
             return _window(shape) >= self.code.frame
         if not self.parts:
             return size % self.code.size == 0
-        return self.code.marked and size // shape[0] >= self.code.word.length
+        return self.code.style is not Style.PLAIN and size // shape[0] >= self.code.period
 
     def ids(self, values: Array) -> Ints:
         """One id per row or window; -1 where there is none."""
@@ -90,7 +90,7 @@ class _Reading(NamedTuple):
             return self.code.read_whole(values.reshape(-1, self.code.size))
         rows = values.reshape(len(values), -1)
         ids = self.code.read_parts(rows)
-        return np.where(_pieces(ids, rows, self.code.size), -1, ids)
+        return np.where(_pieces(ids, rows, self.code), -1, ids)
 
     def answer(self, ids: Ints, shape: tuple[int, ...]) -> Answer:
         if isinstance(self.code, StreamCode):
@@ -227,14 +227,15 @@ def _window(shape: tuple[int, ...]) -> int:
     return lengths[-1] if lengths else 1
 
 
-def _pieces(ids: Ints, rows: Array, size: int) -> npt.NDArray[np.bool_]:
+def _pieces(ids: Ints, rows: Array, code: RowCode) -> npt.NDArray[np.bool_]:
     """Which ``rows`` may be pieces of one row rather than rows: their id comes several times.
 
     (B, T, F) that is cut and reshaped to (B·T, F) is the case in mind, or a row without an axis for the batch. Only
-    if more than half of the ``size`` values of a stored row are there, and not more than all, it cannot be.
+    if more than half of the values of a stored row are there, and not more than all, it cannot be.
     """
     _, at, counts = np.unique(ids, return_inverse=True, return_counts=True)
     times = counts[at.reshape(-1)]
-    left = np.count_nonzero(rows, axis=1)
-    several: npt.NDArray[np.bool_] = (times > 1) & ((2 * left <= size) | (left > size) | (times == len(ids)))
+    left = np.count_nonzero(rows, axis=1) if code.low > 0 else rows.shape[1]
+    doubtful = (2 * left <= code.size) | (left > code.size) | (times == len(ids))
+    several: npt.NDArray[np.bool_] = (times > 1) & doubtful
     return several

@@ -5,6 +5,7 @@ Every value is a small whole number, so that it survives casts to any type that 
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,48 +21,65 @@ from coverage_audit.model.rows import Ints
 Array = npt.NDArray[Any]
 
 
+class Style(enum.Enum):
+    """What the values of a row say beside the digits of its word."""
+
+    PLACED = "placed"  # each says its place in the word: low + place * radix + digit
+    FRAMED = "framed"  # low stands before each repetition of the word, whose digits count from low + 1
+    PLAIN = "plain"  # nothing: low + digit
+
+
 @dataclass(frozen=True)
 class RowCode:
     """A row of ``size`` values is the word of its id, over and over.
 
-    ``marked``: a value says its place in the word too (low + place * radix + digit), so that the word can be read from
-    any part of the row in any order, as long as every place is left somewhere. Else the row must be whole and in
-    order. ``low``: the smallest value used; if it is above 0, a 0 means that the value was wiped out (padding, cutout).
+    Placed words can be read from any part of the row in any order, as long as every place is left somewhere; framed
+    ones from any piece without gaps that holds a whole one; plain rows must be whole and in order. ``low``: the
+    smallest value used; where it is above 0, a 0 among placed values was wiped out (padding, cutout).
     """
 
     word: Word
     size: int
-    marked: bool
+    style: Style
     low: int
+
+    @property
+    def period(self) -> int:
+        """After so many values they repeat."""
+        return self.word.length + (self.style is Style.FRAMED)
 
     def fill(self, ids: Ints, dtype: np.dtype[Any]) -> Array:
         """(n,) ids -> (n, size) values."""
-        places = self.word.length
         out = np.empty((len(ids), self.size), dtype)
-        whole = self.size - self.size % places
+        whole = self.size - self.size % self.period
         symbols = self._symbols(ids).astype(dtype)
-        out[:, :whole].reshape(len(ids), -1, places)[:] = symbols[:, None, :]
+        out[:, :whole].reshape(len(ids), -1, self.period)[:] = symbols[:, None, :]
         out[:, whole:] = symbols[:, : self.size - whole]
         return out
 
     def read_whole(self, values: Array) -> Ints:
         """(n, size) values of rows as they were written, whole and in order -> (n,) ids, -1 for other rows."""
-        places = self.word.length
-        ids = self.word.read(whole_numbers(values[:, :places]) - self._lowest)
+        digits = whole_numbers(values[:, : self.period]) - self._lowest
+        ids = self.word.read(digits[:, self.period - self.word.length :])
         # What is no word has id 0 here; its symbols need not fit the type, and are not looked at.
         with np.errstate(over="ignore", invalid="ignore"):
             symbols = self._symbols(np.maximum(ids, 0)).astype(values.dtype)
-        whole = self.size - self.size % places
-        same = (values[:, :whole].reshape(len(ids), -1, places) == symbols[:, None, :]).all(axis=(1, 2))
+        whole = self.size - self.size % self.period
+        same = (values[:, :whole].reshape(len(ids), -1, self.period) == symbols[:, None, :]).all(axis=(1, 2))
         same &= (values[:, whole:] == symbols[:, : self.size - whole]).all(axis=1)
         return np.where(same, ids, -1)
 
     def read_parts(self, values: Array) -> Ints:
-        """(n, any) values of which each row is of one stored row -> (n,) ids, -1 where they are not.
+        """(n, any) values of which each row is a part of one stored row -> (n,) ids, -1 where they are not.
 
-        Values of two rows in one, or any value that is neither the row's nor wiped out, make it no row. Of large rows
-        :data:`LOOKED_AT` values, evenly spread, are looked at.
+        Values of two rows in one, or any value that is neither the row's nor wiped out, make it no row. Of large
+        placed rows :data:`LOOKED_AT` values, evenly spread, are looked at. Plain rows have no parts.
         """
+        if self.style is Style.PLAIN or values.shape[1] < self.period:
+            return np.full(len(values), -1, np.int64)
+        return self._read_placed(values) if self.style is Style.PLACED else self._read_framed(values)
+
+    def _read_placed(self, values: Array) -> Ints:
         places, radix = self.word.length, self.word.radix
         numbers = whole_numbers(values[:, :: _stride(values.shape[1], places)])
         wiped = (numbers == 0) if self.low > 0 else np.zeros(numbers.shape, np.bool_)
@@ -74,14 +92,27 @@ class RowCode:
         ok &= ((np.take_along_axis(found, place, axis=1) == digit) | ~valid).all(axis=1)
         return np.where(ok, self.word.read(found[:, :places]), -1)
 
+    def _read_framed(self, values: Array) -> Ints:
+        numbers = whole_numbers(values)
+        phase, word = first_frame(numbers, self.period, self.low)
+        ids = self.word.read(word - (self.low + 1))
+        at = (np.arange(numbers.shape[1]) - phase[:, None]) % self.period
+        same = (np.take_along_axis(self._symbols(np.maximum(ids, 0)), at, axis=1) == numbers).all(axis=1)
+        return np.where(same, ids, -1)
+
     @cached_property
     def _lowest(self) -> Ints:
-        """The smallest value at each place of the word."""
-        places = np.arange(self.word.length, dtype=np.int64)
-        return self.low + places * (self.word.radix if self.marked else 0)
+        """The smallest value at each place of a period."""
+        places = np.arange(self.period, dtype=np.int64)
+        if self.style is Style.PLACED:
+            return self.low + places * self.word.radix
+        return self.low + ((places > 0) if self.style is Style.FRAMED else np.zeros_like(places))
 
     def _symbols(self, ids: Ints) -> Ints:
-        return self.word.write(ids) + self._lowest
+        """(n, period)"""
+        out = np.zeros((len(ids), self.period), np.int64)
+        out[:, self.period - self.word.length :] = self.word.write(ids)
+        return out + self._lowest
 
 
 @dataclass(frozen=True)
@@ -118,14 +149,11 @@ class StreamCode:
         if length < self.frame:
             return np.full(n, -1, np.int64)
         numbers = whole_numbers(windows)
-        head = numbers[:, : self.frame] == 0
-        phase = head.argmax(axis=1)
-        ok = head.any(axis=1) & (phase + self.frame <= length)
-        at = np.where(ok, phase, 0)[:, None] + np.arange(1, self.frame)
-        ids = self.word.read(np.take_along_axis(numbers, at, axis=1) - 1)
+        phase, word = first_frame(numbers, self.frame, 0)
+        ids = self.word.read(word - 1)
         stream = np.maximum(np.searchsorted(offsets, ids, side="right") - 1, 0)
         start = ids - phase
-        ok &= (ids >= 0) & (start >= offsets[stream]) & (start + length <= offsets[stream + 1])
+        ok = (ids >= 0) & (start >= offsets[stream]) & (start + length <= offsets[stream + 1])
         ok &= (ids - offsets[stream]) % self.frame == 0
         if ok.any():
             ok[ok] = (numbers[ok] == self._windows(start[ok], offsets[stream[ok]], length)).all(axis=1)
@@ -166,7 +194,7 @@ def to_json(code: Code, dtype: str) -> dict[str, Any]:
     facts = {"ids": word.ids, "radix": word.radix, "length": word.length, "seed": word.seed, "dtype": dtype}
     if isinstance(code, StreamCode):
         return {"kind": "stream", **facts}
-    return {"kind": "rows", **facts, "size": code.size, "marked": code.marked, "low": code.low}
+    return {"kind": "rows", **facts, "size": code.size, "style": code.style.value, "low": code.low}
 
 
 def from_json(facts: Mapping[str, Any]) -> tuple[Code, np.dtype[Any]]:
@@ -177,9 +205,22 @@ def from_json(facts: Mapping[str, Any]) -> tuple[Code, np.dtype[Any]]:
     dtype = np.dtype(str(facts["dtype"]))
     if facts["kind"] == "stream":
         return StreamCode(word), dtype
-    if facts["kind"] != "rows" or int(facts["size"]) < word.length:
-        raise ValueError(f"{facts['kind']} of {facts.get('size')} values")
-    return RowCode(word, int(facts["size"]), bool(facts["marked"]), int(facts["low"])), dtype
+    code = RowCode(word, int(facts["size"]), Style(facts["style"]), int(facts["low"]))
+    if facts["kind"] != "rows" or code.size < code.period:
+        raise ValueError(f"{facts['kind']} of {code.size} values")
+    return code, dtype
+
+
+def first_frame(numbers: Ints, frame: int, mark: int) -> tuple[Ints, Ints]:
+    """((n,) where the first whole frame of each row begins, (n, frame - 1) what follows its ``mark``).
+
+    All negative where there is none.
+    """
+    head = numbers[:, :frame] == mark
+    phase = head.argmax(axis=1)
+    ok = head.any(axis=1) & (phase + frame <= numbers.shape[1])
+    at = np.where(ok, phase, 0)[:, None] + np.arange(1, frame)
+    return phase, np.where(ok[:, None], np.take_along_axis(numbers, at, axis=1), -1)
 
 
 def whole_numbers(values: Array) -> Ints:

@@ -192,6 +192,11 @@ def _plan_files(dataset: Dataset, root: Path, design: Design) -> Iterator[_File]
         for shard in shards:
             rows = dataset.shards[shard].rows
             of_shard = {name: a for name, a in arrays.items() if a.rows == rows}
+            if not of_shard:
+                raise DatasetError(
+                    f"{locator} holds no numbers to write row ids with: leave it out of PATHS, or name it in aligned=",
+                    slug="tracer-type",
+                )
             named = members[shard] if members[shard] in arrays else "" if "" in arrays else None
             main[pick_main(of_shard) if named is None else named] = shard
         file = _File(original, os.path.relpath(locator, root).replace(os.sep, "/"), {}, {})

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from coverage_audit.identity.tracer_codes import RowCode, StreamCode
+from coverage_audit.identity.tracer_codes import RowCode, StreamCode, Style
 from coverage_audit.identity.tracer_word import Word
 
 CEILINGS = (255, 2047, (1 << 24) - 1, (1 << 31) - 1, (1 << 53) - 1, (1 << 63) - 1)
@@ -36,14 +36,14 @@ def plan_rows(ids: int, shape: tuple[int, ...], low: int, top: int, seed: int) -
     """A code for rows of this shape with values ``low`` to ``top``; None if they have too few values for one."""
     size = math.prod(shape)
     for ceiling in _ceilings(top):
-        for marked in (True, False):
+        for style in Style:
             # A 0 can stand for "wiped out" if no code uses it.
-            least = max(low, 1) if marked and ceiling > 1 else low
-            length = _length(ids, shape, ceiling - least + 1, marked)
+            least = max(low, 1) if style is Style.PLACED else low
+            values = ceiling - least + 1
+            length = _length(ids, shape, values, style)
             if length is not None:
-                values = ceiling - least + 1
-                word = Word(ids, values // length if marked else values, length, seed ^ size)
-                return RowCode(word, size, marked, least)
+                radix = {Style.PLACED: values // length, Style.FRAMED: values - 1, Style.PLAIN: values}[style]
+                return RowCode(Word(ids, radix, length, seed ^ size), size, style, least)
     return None
 
 
@@ -68,17 +68,20 @@ def _ceilings(top: int) -> Iterator[int]:
         yield ceiling
 
 
-def _length(ids: int, shape: tuple[int, ...], values: int, marked: bool) -> int | None:
-    """Of words with ``values`` different values; None if none fits into a row."""
+def _length(ids: int, shape: tuple[int, ...], values: int, style: Style) -> int | None:
+    """Of words made of ``values`` different values; None if none fits into a row."""
     size = math.prod(shape)
-    if not marked:
-        needed = Word.digits_needed(ids, values) if values > 1 else size + 1
-        return needed if needed <= size else None
+    if style is not Style.PLACED:
+        framed = style is Style.FRAMED
+        if values - framed < 2:
+            return None
+        needed = Word.digits_needed(ids, values - framed)
+        return needed if needed + framed <= size else None
     lengths = [
         n for n in range(1, min(size, values // 2, _LONGEST_WORD) + 1) if Word.digits_needed(ids, values // n) <= n
     ]
     # A length that divides neither an axis nor a stride has all its places left in x[..., 0] and x[:, ::2].
-    good = (n for n in lengths if _is_prime(n) and not any(length % n == 0 for length in shape[1:]))
+    good = (n for n in lengths if _is_prime(n) and not any(axis % n == 0 for axis in shape[1:]))
     return next(good, lengths[0] if lengths else None)
 
 

@@ -455,6 +455,17 @@ def test_arrays_without_room(tmp_path: Path, array: Array, message: str) -> None
     assert not (tmp_path / "t").exists()
 
 
+def test_a_file_of_text_alone(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "d.h5", "w") as file:
+        file.create_dataset("names", data=["a", "b"])
+
+    assert refusal(lambda: ca.tracer(ca.Dataset.open(tmp_path / "d.h5"), tmp_path / "t")) == (
+        f"{tmp_path / 'd.h5'} holds no numbers to write row ids with: leave it out of PATHS, or name it in aligned= "
+        "[tracer-type]"
+    )
+
+
 def test_data_without_files(tmp_path: Path) -> None:
     assert refusal(lambda: ca.tracer(ca.Dataset.of(5), tmp_path / "t")) == (
         "Dataset(5 rows in 1 shard: data 5) has shards without files on this machine: a tracer stands in for files, so "

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coverage_audit.identity.tracer_codes import RowCode, StreamCode, from_json, to_json, whole_numbers
+from coverage_audit.identity.tracer_codes import RowCode, StreamCode, Style, from_json, to_json, whole_numbers
 from coverage_audit.identity.tracer_plan import largest_value, plan_rows, plan_stream, size_needed
 from coverage_audit.identity.tracer_word import CHECK, Word
 
@@ -107,7 +107,7 @@ def test_random_bytes_are_no_rows() -> None:
     code = rows_code(1 << 20, (7,), "u1")
     noise = np.random.default_rng(3).integers(0, 256, (1 << 20, 7), np.uint8)
 
-    assert (code.word.length, code.marked) == (7, False)
+    assert (code.word.length, code.style) == (7, Style.PLAIN)
     assert int((code.read_whole(noise) >= 0).sum()) == 0
 
 
@@ -125,7 +125,13 @@ def test_rows_of_every_type_and_shape(dtype: str, ids: int, data: st.DataObject)
     wider = [t for t in ("f4", "f8", "i8", "u8") if top(t) >= top(dtype)]
     for name in wider:
         assert code.read_whole(rows.astype(name)).tolist() == chosen.tolist()
-    if code.marked:
+    if code.style is Style.FRAMED:
+        start = data.draw(st.integers(0, size - code.period))
+        stop = data.draw(st.integers(start + code.period, size))
+        found = code.read_parts(rows[:, start:stop]).tolist()
+        assert found in (chosen.tolist(), [-1] * len(chosen))
+        assert found[0] >= 0 or stop - start < 2 * code.period - 1
+    if code.style is Style.PLACED:
         order = data.draw(st.permutations(range(size)))
         assert code.read_parts(rows[:, order]).tolist() == chosen.tolist()
         assert code.read_parts(np.concatenate([rows[:, order], rows[:, :3]], axis=1)).tolist() == chosen.tolist()
@@ -148,7 +154,7 @@ def test_damage_never_makes_another_row(dtype: str, ids: int, parts: bool, data:
         values = st.integers(0, min(top(dtype), 3000))
         row[piece] = data.draw(st.lists(values, min_size=piece.stop - start, max_size=piece.stop - start))
 
-    read = code.read_parts if parts and code.marked else code.read_whole
+    read = code.read_parts if parts else code.read_whole
 
     assert int(read(row[None])[0]) in (one, other, -1)
 
@@ -161,6 +167,18 @@ def test_pieces_of_two_rows_are_neither() -> None:
     assert code.read_parts(np.concatenate([a[:392], b[392:]])[None]).tolist() == [-1]
     assert code.read_parts(np.where(np.arange(784) % 2, a, b)[None]).tolist() == [-1]
     assert code.read_parts((a // 2 + b // 2)[None]).tolist() == [-1]
+
+
+def test_rows_of_few_different_values_are_framed() -> None:
+    """GIVEN rows of 129 characters below 65 WHEN shifted into inputs and targets THEN both are known."""
+    code = plan_rows(3190, (129,), 0, 64, 1)
+    assert code is not None
+    rows = code.fill(np.array([7, 3000]), np.dtype("u2"))
+
+    assert (code.style, code.period, int(rows.max()) <= 64) == (Style.FRAMED, 9, True)
+    assert code.read_parts(rows[:, :-1]).tolist() == code.read_parts(rows[:, 1:]).tolist() == [7, 3000]
+    assert code.read_parts(rows[:, ::2]).tolist() == [-1, -1]
+    assert code.read_parts(np.concatenate([rows[:1, :64], rows[1:, 64:]], axis=1)).tolist() == [-1]
 
 
 def test_what_is_wiped_out_does_not_count() -> None:
