@@ -69,6 +69,28 @@ class FileColumn:
         return map_column(self._path)
 
 
+    def close(self) -> None:
+        """Leave it as it is; nothing happens to one that is whole."""
+        self._file.close()
+
+
+class FileColumns:
+    """Makes columns in a folder, and closes what is left open of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: list[FileColumn] = []
+
+    def __call__(self, name: str, dtype: Any) -> FileColumn:
+        column = FileColumn(self._folder / f"{name}.npy", dtype)
+        self._made.append(column)
+        return column
+
+    def close(self) -> None:
+        for column in self._made:
+            column.close()
+
+
 def map_column(path: Path) -> Array:
     """A .npy file as a plain array over a read-only map. Raises ``OSError`` or ``ValueError`` if it is none."""
     # Opened through numpy's own function, not numpy.load: that one may be hooked to track the user's arrays.

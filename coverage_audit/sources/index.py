@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from numpy.lib import format as npy_format
 from coverage_audit.errors import DatasetError
 from coverage_audit.model.rows import RowSet
 from coverage_audit.sources.anchors import Spacing
-from coverage_audit.sources.columns import Array, FileColumn, MakeColumn, MemoryColumn, map_column
+from coverage_audit.sources.columns import Array, FileColumns, MakeColumn, MemoryColumn, map_column
 from coverage_audit.sources.contents import Contents
 from coverage_audit.sources.indexing import Kind, Told, Transform, index_rows, index_streams, kinds_of, refuse_short
 from coverage_audit.sources.row_table import COLUMNS, RowTable
@@ -90,7 +91,8 @@ def index_in_folder(dataset: Dataset, folder: Path, told: Told, transform: Trans
         try:
             draft.mkdir(parents=True)
             states = _states(dataset)
-            made = _made(folder, contents, [s.rows for s in dataset.shards], _files_in(draft), told, transform)
+            with closing(FileColumns(draft)) as columns:
+                made = _made(folder, contents, [s.rows for s in dataset.shards], columns, told, transform)
             for scrap in draft.glob("*unsorted*"):
                 scrap.unlink()
             facts = _facts(dataset, made, states)
@@ -184,10 +186,6 @@ def _made(
 
 def _prefixed(prefix: str, column: MakeColumn) -> MakeColumn:
     return lambda name, dtype: column(f"{prefix}-{name}", dtype)
-
-
-def _files_in(folder: Path) -> MakeColumn:
-    return lambda name, dtype: FileColumn(folder / f"{name}.npy", dtype)
 
 
 def _table(folder: Path, name: str) -> RowTable:
