@@ -25,7 +25,6 @@ from coverage_audit.adapters.feed import FEEDS, Feed
 from coverage_audit.adapters.keras import callback_of
 from coverage_audit.adapters.session import Session
 from coverage_audit.recorder.proxy import GeneratorProxy, LoaderProxy, SegmentIterator
-from coverage_audit.recorder.stream import Stream
 from coverage_audit.recorder.writer import Writer
 
 _proxies: weakref.WeakValueDictionary[int, LoaderProxy] = weakref.WeakValueDictionary()
@@ -149,8 +148,6 @@ def _prepared(
 
 
 def _prepare_fit(session: Session, model: Any, given: dict[str, Any], stack: ExitStack) -> None:
-    if _in_threads(session, given.get("callbacks")):
-        return
     facts = {"steps_per_epoch": _count(given.get("steps_per_epoch")), "epochs": _count(given.get("epochs"))}
     x, held_out = given.get("x"), given.get("validation_data")
     train = _recorded(session, model, x, "train", facts)
@@ -159,6 +156,8 @@ def _prepare_fit(session: Session, model: Any, given: dict[str, Any], stack: Exi
     # One object in both places could not be told apart, and its steps in training matter more.
     same = train is not None and held_out is x
     validation = None if same else _recorded(session, model, held_out, "validation", {})
+    train = _unless_in_threads(session, given, "_async_train", train)
+    validation = _unless_in_threads(session, given, "_async_test", validation)
     if train is not None and train.feed is not None and given.get("class_weight") is not None:
         train.feed.prompt = False  # Keras puts a map and a prefetch behind it
     _hand_in(given, "x", train, stack)
@@ -167,9 +166,8 @@ def _prepare_fit(session: Session, model: Any, given: dict[str, Any], stack: Exi
 
 
 def _prepare_evaluation(session: Session, model: Any, given: dict[str, Any], stack: ExitStack) -> None:
-    if _in_threads(session, given.get("callbacks")):
-        return
     validation = _recorded(session, model, given.get("x"), "validation", {})
+    validation = _unless_in_threads(session, given, "_async_test", validation)
     _hand_in(given, "x", validation, stack)
     _add_callback(given, model, None, validation, stack)
 
@@ -196,9 +194,9 @@ def _recorded(session: Session, model: Any, data: Any, split: str, facts: Mappin
         _proxies[id(data)] = proxy
         writer = proxy.recorder.stream.writer
         return None if writer is None else _Recorded(proxy, writer)
-    for kind in (keras_pydataset, tf_data_run, torch_run):
+    for name, kind in _FOLLOWED.items():
         if kind.takes(data):
-            return _followed(session, model, data, split, facts, kind.follow)
+            return _followed(session, model, data, split, facts, name)
     return None
 
 
@@ -212,24 +210,22 @@ def _named(session: Session, data: Any, split: str, facts: Mapping[str, Any]) ->
     return _Recorded(data, recorder.stream.writer)
 
 
+_FOLLOWED: dict[str, Any] = {"PyDataset": keras_pydataset, "tf.data.Dataset": tf_data_run, "DataLoader": torch_run}
+
+
 def _followed(
-    session: Session,
-    model: Any,
-    data: Any,
-    split: str,
-    facts: Mapping[str, Any],
-    follow: Callable[[Any, Stream], tuple[Any, Feed] | str],
+    session: Session, model: Any, data: Any, split: str, facts: Mapping[str, Any], name: str
 ) -> _Recorded | None:
     """What Keras iterates itself; said once where it cannot be followed."""
     if getattr(model, "_distribute_strategy", None) is not None:
-        session.note(f"cannot record a {type(data).__name__}: tf.distribute takes its batches apart")
+        session.note(f"cannot record a {name}: tf.distribute takes its batches apart")
         return None
     recorder = session.recorder(split, **facts)
     if recorder is None or recorder.stream.writer is None:
         return None
-    followed = follow(data, recorder.stream)
+    followed: tuple[Any, Feed] | str = _FOLLOWED[name].follow(data, recorder.stream)
     if isinstance(followed, str):
-        session.note(f"cannot record a {type(data).__name__}: {followed}")
+        session.note(f"cannot record a {name}: {followed}")
         return None
     return _Recorded(followed[0], recorder.stream.writer, followed[1])
 
@@ -261,14 +257,14 @@ def _add_callback(
         given["callbacks"] = [callback, *(keras.tree.flatten(callbacks) if callbacks else ())]
 
 
-def _in_threads(session: Session, callbacks: Any) -> bool:
-    """Whether a CallbackList calls its callbacks from threads, in any order; only one that the script makes does."""
-    if not any(getattr(callbacks, name, False) for name in ("_async_train", "_async_test")):
-        return False
-    session.note(
-        "a CallbackList that calls back from threads does not say when a step was done: its call is not recorded"
-    )
-    return True
+def _unless_in_threads(
+    session: Session, given: Mapping[str, Any], kind: str, recorded: _Recorded | None
+) -> _Recorded | None:
+    """None where a CallbackList of the script's own calls back from threads, in any order."""
+    if recorded is None or not getattr(given.get("callbacks"), kind, False):
+        return recorded
+    session.note("a CallbackList that calls back from threads does not say when a step is done: it is not recorded")
+    return None
 
 
 def _count(value: Any) -> int | None:

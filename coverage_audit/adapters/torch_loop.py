@@ -3,7 +3,7 @@
 A batch was trained on if an optimizer steps after it. That is one batch per step as a rule, or a constant number of
 them where gradients are accumulated; whatever else comes (a batch pulled ahead or left out, two loaders at once) leaves
 two readings, and then the rows of those steps are unknown. An iteration without a step is evaluation if gradients were
-off, or if it went to its end; else it was a look at the data and is not recorded.
+off, or if it went to its end; else, and on rows of the training data, it was a look at the data and is not recorded.
 """
 
 from __future__ import annotations
@@ -100,9 +100,10 @@ class Loop:
             rows: Answer | Identified = _UNASKED
             evaluated: Answer | Identified = _UNASKED
             handed_on = batch
-            if not iteration.without_gradients:
+            undecided = self._held_out is not None and not iteration.trained
+            if undecided or not iteration.without_gradients:
                 handed_on, rows = self._train.identify(batch)
-            if self._held_out is not None and not iteration.trained:
+            if self._held_out is not None and undecided:
                 handed_on, evaluated = self._held_out.identify(batch)
             iteration.held.append(_Held(rows, evaluated, threading.get_ident()))
             iteration.fresh += 1
@@ -135,13 +136,13 @@ class Loop:
             rest = [i for i in fresh if i.ended is not None and i.trained]
             if not live and not rest:  # the step comes when the loop is over, or the last batches were pulled ahead
                 live = fresh or [i for i in self._iterations if i.ended is not None and i.ahead and i.held]
+            carried = sum(len(i.held) for i in rest)
+            known = [self._judge(i, carried) for i in live] if len(live) == 1 else [False] * len(live)
             for iteration in rest:
-                self._train_on(iteration, len(iteration.held))
-            if len(live) == 1:
-                self._step(live[0])
-            else:
-                for iteration in live:
-                    self._train_on(iteration, len(iteration.held), unclear=True)
+                self._train_on(iteration, len(iteration.held), unclear=known == [False])
+            for iteration, clear in zip(live, known, strict=True):
+                if clear is not None:
+                    self._train_on(iteration, self._ready(iteration), unclear=not clear)
             for iteration in fresh:
                 iteration.fresh = 0
             self._settle()
@@ -156,29 +157,35 @@ class Loop:
                 self._leave(iteration)
             self._iterations = []
 
-    def _step(self, iteration: Iteration) -> None:
-        """One step, on batches of this iteration alone."""
-        pattern, held = iteration.pattern, iteration.held
-        ready = len(held) - (0 if iteration.ended is not None else iteration.ahead)
-        if iteration.ahead and iteration.ended is not None and pattern.per_step is not None:
-            ready = min(ready, pattern.per_step)
-        if any(batch.thread != threading.get_ident() for batch in held):
+    @staticmethod
+    def _ready(iteration: Iteration) -> int:
+        """How many batches that wait have reached the loop's body."""
+        if not iteration.ahead:
+            return len(iteration.held)
+        if iteration.ended is None:
+            return len(iteration.held) - iteration.ahead
+        return min(len(iteration.held), iteration.pattern.per_step or len(iteration.held))
+
+    def _judge(self, iteration: Iteration, carried: int) -> bool | None:
+        """Whether a step was surely on the batches of this iteration that are ready, beside ``carried`` ones of an
+        earlier one. None: the next step will tell."""
+        pattern, ready = iteration.pattern, self._ready(iteration) + carried
+        if any(batch.thread != threading.get_ident() for batch in iteration.held):
             pattern.unclear = True  # another thread pulls, and nobody knows how far ahead
-        if pattern.per_step is None and not pattern.unclear:
-            first, more = iteration.first_step, ready - (iteration.first_step or 0)
-            if first is None and ready > 1 and not iteration.at_end:
-                iteration.trained, iteration.first_step = True, ready
-                return
-            if first is None or more == first or (more < first and iteration.at_end):
-                pattern.per_step = first or ready
-            else:
-                pattern.unclear = True
-            self._train_on(iteration, ready, unclear=pattern.unclear)
-            return
-        short = pattern.per_step is not None and ready < pattern.per_step and not iteration.at_end
-        pattern.unclear = pattern.unclear or short
-        unclear = pattern.unclear or (pattern.per_step is not None and ready > pattern.per_step)
-        self._train_on(iteration, ready, unclear=unclear)
+        if pattern.unclear:
+            return False
+        if pattern.per_step is not None:
+            pattern.unclear = ready < pattern.per_step and not iteration.at_end
+            return ready == pattern.per_step or (ready < pattern.per_step and iteration.at_end)
+        first, more = iteration.first_step, ready - (iteration.first_step or 0)
+        if first is None and ready > 1 and not iteration.at_end:
+            iteration.trained, iteration.first_step = True, ready
+            return None
+        if first is None or more == first or (more < first and iteration.at_end):
+            pattern.per_step = ready if first is None else first
+            return True
+        pattern.unclear = True
+        return False
 
     def _train_on(self, iteration: Iteration, count: int, *, unclear: bool = False) -> None:
         """The first ``count`` batches that wait were trained on; ``unclear``: these or others."""
@@ -219,7 +226,8 @@ class Loop:
     def _evaluate(self, iteration: Iteration) -> None:
         """An evaluation is over. Where its loop was left, the last batch may have been used or not."""
         stream, held = self._held_out, iteration.held
-        if stream is not None and held:
+        of_train = not any(_is_known(b.evaluated) for b in held) and any(_is_known(b.rows) for b in held)
+        if stream is not None and held and not of_train:
             stream.mark(MarkKind.EVALUATION_BEGIN, in_fit=self._train.split.in_fit, peek=-1, steps=None)
             segment = stream.open(told_pass=_tells(stream, iteration))
             while held:
@@ -241,6 +249,10 @@ def _tells(stream: Stream, iteration: Iteration) -> bool:
     """Whether an iteration of so many rows goes once through the data: else passes are told from the rows."""
     shards = stream.split.shards
     return shards is not None and iteration.rows == shards.rows
+
+
+def _is_known(rows: Answer | Identified) -> bool:
+    return not isinstance(rows.rows if isinstance(rows, Identified) else rows, Unknown)
 
 
 def _count(rows: Answer) -> int:

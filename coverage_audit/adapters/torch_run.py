@@ -49,9 +49,8 @@ def install(session: Session) -> None:
     it once."""
     if _installed:
         return
-    torch = sys.modules["torch"]
-    loader, optimizer = torch.utils.data.DataLoader, torch.optim.optimizer
-    register = getattr(optimizer, "register_optimizer_step_post_hook", None)
+    loader = sys.modules["torch"].utils.data.DataLoader
+    register = getattr(sys.modules.get("torch.optim.optimizer"), "register_optimizer_step_post_hook", None)
     if register is None:
         session.note("this version of torch does not tell of the steps of optimizers: DataLoaders are not recorded")
         return

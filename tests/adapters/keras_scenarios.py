@@ -71,7 +71,7 @@ class Net(keras.Model):
         if TF:
             tf.numpy_function(note, [x[:, 0]], tf.int64)
         else:
-            note(x[:, 0].cpu().numpy())
+            note(keras.ops.convert_to_numpy(x)[:, 0])
 
 
 def batches(truth: Truth, n: int | None = None, split: str = "train", *, pause: Callable[[int], float] | None = None,
