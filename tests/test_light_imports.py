@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-HEAVY = ("pandas", "pyarrow", "tensorflow", "torch", "keras", "matplotlib", "rich", "click", "fsspec")
+HEAVY = ("pandas", "pyarrow", "tensorflow", "torch", "keras", "matplotlib", "rich", "click", "fsspec", "h5py", "zarr")
 FRAMEWORKS = ("tensorflow", "torch", "keras")
 
 
