@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,14 +15,15 @@ from coverage_audit.model.rows import RowSet
 from coverage_audit.model.shards import Shard, Shards
 from coverage_audit.sources import hdf5, zarr_store
 from coverage_audit.sources.changes import describe_changes
-from coverage_audit.sources.files import SUFFIXES, File, Group, PathLike, common_names, find_files, is_url
+from coverage_audit.sources.files import File, Group, PathLike, common_names, find_files, is_url
 from coverage_audit.sources.manifest import read_manifest, write_manifest
+from coverage_audit.sources.mapped import file_of
 from coverage_audit.sources.mixture import refuse_mixture
 from coverage_audit.sources.npy import Header, read_header
 from coverage_audit.sources.npz import read_archive_header
 from coverage_audit.sources.partners import pair_files
 from coverage_audit.sources.progress import Progress, progress_of
-from coverage_audit.sources.raw import RowType, row_type
+from coverage_audit.sources.raw import row_type
 from coverage_audit.sources.sized import count_rows, refuse_features
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Dataset:
                 raise DatasetError("an empty mapping has no shards: name at least one", slug="not-rows")
             refuse_features(things)
         shards = Shards(tuple(Shard(str(key), count_rows(thing)) for key, thing in things.items()))
-        files = [_file_of(thing) for thing in things.values()]
+        files = [file_of(thing) for thing in things.values()]
         return cls(shards, tuple(p for p, _ in files), ((),) * len(shards), tuple(member for _, member in files))
 
     def select(self, rows: Any) -> Dataset:
@@ -251,26 +251,6 @@ def _refuse_same(files: list[File]) -> None:
                 f"{file} is named twice (first as {seen[key]}): name each file once", slug="same-shard-twice"
             )
         seen[key] = file
-
-
-def _file_of(thing: Any) -> tuple[Path | None, str]:
-    """The file behind an array that is the whole of its memory map (a slice keeps the name, not the rows), and member.
-
-    Of a flat file the array must be all from its offset to the end of the file, in C order.
-    """
-    # The stubs of numpy do not know that the base of a memory map is the map itself.
-    base: object = getattr(thing, "base", None)
-    if type(base) is np.memmap and thing.shape == base.shape and thing.strides == base.strides:
-        thing, base = base, base.base  # arrays that remember their rows are views of the memory map they stand for
-    if not isinstance(thing, np.memmap) or not isinstance(base, mmap.mmap) or thing.filename is None:
-        return None, ""
-    path = Path(thing.filename).absolute()
-    if path.suffix == ".npy":
-        return path, ""
-    whole = os.path.isfile(path) and thing.offset + thing.nbytes == os.path.getsize(path)
-    if path.suffix in SUFFIXES or not whole or not thing.nbytes or not thing.flags.c_contiguous:
-        return None, ""
-    return path, str(RowType(thing.dtype, thing.shape[1:], thing.offset))
 
 
 def _selection(rows: Any, shards: Shards) -> RowSet:
