@@ -269,6 +269,28 @@ def test_a_row_that_is_read_later_is_told_next(tmp_path: Path, images: Array) ->
     assert way.twins == (1, 2, 60)
 
 
+@pytest.mark.parametrize("offset", [0, 1, 2])
+def test_the_index_goes_on_where_the_reads_ended(tmp_path: Path, images: Array, offset: int) -> None:
+    """Rows 3, 50 and 51 are identical; row 3 was told among those read, before all data was indexed in memory."""
+    images[50] = images[51] = images[3]
+    world = World(tmp_path, [images])
+    way = world.content(offset)
+    world.read(0, 0, 30)
+    assert ids_of(way, images[2:5]) == [2, 3, 4]
+    assert ids_of(way, images[[49, 50, 51]]) == [49, 50, 51]
+    assert ids_of(way, images[[3, 3, 3, 3]]) == [3, 50, 51, 3]
+
+
+def test_the_index_goes_on_in_the_order_of_the_reads(tmp_path: Path, images: Array) -> None:
+    """Of rows 3, 4 and 50, row 3 was told last and 50 never."""
+    images[50] = images[4] = images[3]
+    world = World(tmp_path, [images])
+    way = world.content()
+    world.read(0, 0, 30)
+    assert ids_of(way, images[[3, 3, 3, 5]]) == [3, 4, 3, 5]
+    assert ids_of(way, images[[49, 3, 3, 3, 3]]) == [49, 50, 4, 3, 50]
+
+
 def test_of_identical_rows_those_of_the_selection_are_meant(tmp_path: Path, images: Array) -> None:
     """Row 50 belongs to the validation rows, and so does all of 51 and 52."""
     images[50] = images[3]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from coverage_audit.errors import DatasetError, UsageError
 from coverage_audit.identity.row_index import RowIndex
 from coverage_audit.sources import indexing, progress, row_table
+from coverage_audit.sources.anchors import Spacing, find_anchors
 from coverage_audit.sources.dataset import Dataset
 from coverage_audit.sources.index import ContentIndex, find_index
 
@@ -169,6 +170,15 @@ def test_streams_have_anchors(tmp_path: Path) -> None:
     assert (facts_of(made)["window"], made.rows) == (9, None)
     assert made.anchors is not None
     assert made.anchors.find(made.anchors.hashes).tolist() == list(range(len(made.anchors.hashes)))
+
+
+def test_streams_are_read_in_blocks_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "BLOCK", 8 * 50)
+    numbers = RNG.integers(0, 1 << 60, 1000)
+    np.save(tmp_path / "x.npy", numbers)
+    made = Dataset.open(tmp_path / "x.npy").index()
+    assert made.anchors is not None
+    assert sorted(made.anchors.rows.tolist()) == find_anchors(numbers, Spacing(9))[0].tolist()
 
 
 def test_short_rows_cannot_be_indexed(tmp_path: Path) -> None:
