@@ -14,6 +14,9 @@ Array = npt.NDArray[Any]
 Chain = tuple[tuple[str, float], ...]
 """Operations one after the other: (add, mul or div; a number)."""
 
+_F4: np.dtype[Any] = np.dtype(np.float32)
+_F8: np.dtype[Any] = np.dtype(np.float64)
+
 
 class Family(NamedTuple):
     """One formula; stored values are the whole number nearest to ``value * factor + shift``."""
@@ -24,16 +27,28 @@ class Family(NamedTuple):
     chains: tuple[Chain, ...]
 
 
-class Table(NamedTuple):
-    """What a way of computing makes of the stored values ``low``, ``low + 1``, …; as a wide float."""
+class Way(NamedTuple):
+    """One way to compute a formula: ``steps`` of (operation, in which float type, number), then cast to ``given``.
+
+    For stored values ``low`` to ``high``.
+    """
 
     name: str
     low: int
-    values: Array
+    high: int
+    steps: tuple[tuple[str, np.dtype[Any], float], ...]
+    given: np.dtype[Any]
+
+    def forward(self, stored: Array) -> Array:
+        """What it makes of stored values, as a wide float."""
+        values = stored
+        for operation, dtype, number in self.steps:
+            values = _apply(operation, values.astype(dtype, copy=False), dtype.type(number))
+        return wide_of(values.astype(self.given, copy=False))
 
 
 @lru_cache(maxsize=64)
-def families(dtype: np.dtype[Any], given: np.dtype[Any]) -> tuple[tuple[Family, tuple[Table, ...]], ...]:
+def families(dtype: np.dtype[Any], given: np.dtype[Any]) -> tuple[tuple[Family, tuple[Way, ...]], ...]:
     """The formulas tried for stored ``dtype`` and floats of type ``given``, each with its ways of computing.
 
     Ways that make the same values are one; ways that make one value of two stored ones have no way back and are left
@@ -45,7 +60,7 @@ def families(dtype: np.dtype[Any], given: np.dtype[Any]) -> tuple[tuple[Family, 
         out += [(f, int(info.min), int(info.max)) for f in _formulas_of(int(info.min), int(info.max))]
     if dtype.kind != "b" and not (info is not None and info.max == 127):
         out += [(f, 0, 255) for f in _formulas_of(0, 255)]
-    return tuple((family, _tables(family, low, high, given)) for family, low, high in out)
+    return tuple((family, _ways(family, low, high, given)) for family, low, high in out)
 
 
 def _formulas_of(low: int, high: int) -> tuple[Family, ...]:
@@ -101,33 +116,30 @@ def _scaled(number: float) -> tuple[Chain, ...]:
     return ((("div", number),), (("mul", 1 / number),))
 
 
-def _tables(family: Family, low: int, high: int, given: np.dtype[Any]) -> tuple[Table, ...]:
+def _ways(family: Family, low: int, high: int, given: np.dtype[Any]) -> tuple[Way, ...]:
     stored = np.arange(low, high + 1)
-    made: dict[bytes, Table] = {}
-    with np.errstate(all="ignore"):
-        for chain in family.chains:
-            for name, values in _ways(chain, stored, given):
-                wide = wide_of(values.astype(given))
-                if len(np.unique(wide)) == len(wide):
-                    made.setdefault(wide.tobytes(), Table(f"{family.name} {name}", low, wide))
+    made: dict[bytes, Way] = {}
+    for chain in family.chains:
+        for name, steps in _ways_of(chain, given):
+            way = Way(f"{family.name} {name}", low, high, steps, given)
+            with np.errstate(all="ignore"):
+                values = way.forward(stored)
+            if np.all(values[1:] != values[:-1]):  # all formulas rise or fall
+                made.setdefault(values.tobytes(), way)
     return tuple(made.values())
 
 
-def _ways(chain: Chain, stored: Array, given: np.dtype[Any]) -> Iterator[tuple[str, Array]]:
-    """A chain computed in each order of float types that never goes back to a wider one, then fused."""
-    types: list[np.dtype[Any]] = [np.dtype(np.float32), np.dtype(np.float64)]
-    if given not in types:
-        types.append(given)
-    types.sort(key=lambda t: -t.itemsize)
-    for used in itertools.combinations_with_replacement(types, len(chain)):
-        values = stored
-        for (operation, number), dtype in zip(chain, used, strict=True):
-            values = _apply(operation, values.astype(dtype), dtype.type(number))
-        yield f"{_said(chain)} in {'/'.join(dict.fromkeys(t.name for t in used))}", values
+def _ways_of(chain: Chain, given: np.dtype[Any]) -> Iterator[tuple[str, tuple[tuple[str, np.dtype[Any], float], ...]]]:
+    """A chain in each order of float types that never goes back to a wider one (the fastest first), then fused."""
+    said = ", ".join(f"{operation} {number:g}" for operation, number in chain)
+    types: list[np.dtype[Any]] = [_F8, _F4] if given in (_F4, _F8) else [_F8, _F4, given]
+    orders = itertools.combinations_with_replacement(types, len(chain))
+    for used in sorted(orders, key=lambda order: sum(abs(dtype.itemsize - 4) for dtype in order)):
+        steps = tuple((operation, dtype, number) for (operation, number), dtype in zip(chain, used, strict=True))
+        yield f"{said} in {'/'.join(dict.fromkeys(dtype.name for dtype in used))}", steps
     if [operation for operation, _ in chain] == ["mul", "add"]:
-        (_, factor), (_, shift) = chain
-        exact = stored.astype(np.float64) * float(np.float32(factor)) + float(np.float32(shift))
-        yield f"{_said(chain)} fused", exact.astype(np.float32)
+        exact = tuple((operation, _F8, float(np.float32(number))) for operation, number in chain)
+        yield f"{said} fused", (*exact, ("add", _F4, 0.0))
 
 
 def _apply(operation: str, values: Array, number: Any) -> Array:
@@ -138,10 +150,6 @@ def _apply(operation: str, values: Array, number: Any) -> Array:
     return np.asarray(values / number)
 
 
-def _said(chain: Chain) -> str:
-    return ", ".join(f"{operation} {number:g}" for operation, number in chain)
-
-
 def is_float(dtype: np.dtype[Any]) -> bool:
     """Whether values of this type have a fraction; bfloat16 is no type of numpy's own."""
     return dtype.kind == "f" or dtype.name == "bfloat16"
@@ -149,4 +157,4 @@ def is_float(dtype: np.dtype[Any]) -> bool:
 
 def wide_of(values: Array) -> Array:
     """The same values as float32 or float64."""
-    return values.astype(np.float64 if values.dtype.itemsize > 4 else np.float32)
+    return values.astype(np.float64 if values.dtype.itemsize > 4 else np.float32, copy=False)

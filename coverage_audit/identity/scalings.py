@@ -2,8 +2,7 @@
 
 A way back is accepted only if going forward again gives every value of the batch bit for bit. There are several ways
 to compute the same formula (in float32 or float64, by dividing or by multiplying with the reciprocal, fused or not)
-and they differ in the last bit, so each is tried; stored values take so few forms that a table of all of them says
-what a way makes of each.
+and they differ in the last bit, so each is tried.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coverage_audit.identity.formulas import Family, Table, families, is_float, wide_of
+from coverage_audit.identity.formulas import Family, Way, families, is_float, wide_of
 
 Array = npt.NDArray[Any]
 AS_STORED = "as stored"
@@ -43,18 +42,17 @@ def restore(values: Array, dtype: np.dtype[Any], hint: str | None = None) -> Ite
         return
     flat = values.reshape(-1)
     known = families(dtype, values.dtype)
-    for family, tables in known:
-        for table in tables:
-            if table.name == hint:
-                yield from _through(values, flat, dtype, family, (table,))
+    for family, ways in known:
+        for way in ways:
+            if way.name == hint:
+                yield from _through(values, flat, dtype, family, (way,))
     if hint is not None and hint != AS_STORED:
         yield from _as_stored(values, dtype)
-    with np.errstate(all="ignore"):
-        sample = wide_of(flat[:: max(flat.size // _SAMPLE, 1)])
-    for family, tables in known:
-        may = tuple(t for t in tables if t.name != hint and _restored(sample, family, t) is not None)
-        if may:
-            yield from _through(values, flat, dtype, family, may)
+    sample = wide_of(flat[:: max(flat.size // _SAMPLE, 1)])
+    for family, ways in known:
+        likely = tuple(way for way in ways if way.name != hint and _restored(sample, family, way) is not None)
+        if likely:
+            yield from _through(values, flat, dtype, family, likely)
 
 
 def as_stored(values: Array, dtype: np.dtype[Any]) -> Array | None:
@@ -96,29 +94,27 @@ def _keeps_sign(given: np.dtype[Any], stored: np.dtype[Any], values: Array) -> b
 
 
 def _through(
-    values: Array, flat: Array, dtype: np.dtype[Any], family: Family, tables: tuple[Table, ...]
+    values: Array, flat: Array, dtype: np.dtype[Any], family: Family, ways: tuple[Way, ...]
 ) -> Iterator[tuple[str, Array]]:
-    """The stored values if one of the tables makes all of ``values`` of them. All of a family restore the same."""
-    for table in tables:
+    """The stored values if one of the ways makes all of ``values`` of them. All of a family restore the same."""
+    for way in ways:
         stored = np.empty(flat.shape, dtype)
         for at in range(0, flat.size, _BLOCK):
-            places = _restored(wide_of(flat[at : at + _BLOCK]), family, table)
-            if places is None:
+            block = _restored(wide_of(flat[at : at + _BLOCK]), family, way)
+            if block is None:
                 break
-            places += table.low
-            stored[at : at + _BLOCK] = places
+            stored[at : at + _BLOCK] = block
         else:
-            yield table.name, stored.reshape(values.shape)
+            yield way.name, stored.reshape(values.shape)
             return
 
 
-def _restored(wide: Array, family: Family, table: Table) -> Array | None:
-    """Places in the table that hold exactly these values; None if there are none for some."""
+def _restored(wide: Array, family: Family, way: Way) -> Array | None:
+    """The stored values (whole, as floats) of which this way makes exactly these; None if there are none for some."""
     with np.errstate(all="ignore"):
         near = wide * wide.dtype.type(family.factor)
-        near += wide.dtype.type(family.shift - table.low)
+        near += wide.dtype.type(family.shift)
         np.rint(near, out=near)
-        if not (near.min() >= 0 and near.max() < len(table.values)):  # not a number is neither
+        if not (near.min() >= way.low and near.max() <= way.high):  # not a number is neither
             return None
-        places = near.astype(np.intp)
-    return places if bool((table.values.take(places) == wide).all()) else None
+        return near if bool((way.forward(near) == wide).all()) else None
