@@ -35,6 +35,7 @@ def wrap(
     if_exists: str = "archive",
     data_parallel: tuple[int, int] | None = None,
     sync_every: float | None = None,
+    verify_every: int = 64,
 ) -> Any:
     """Record what ``loader`` yields; what comes back behaves as ``loader`` does.
 
@@ -45,8 +46,10 @@ def wrap(
     ``run.parquet``. ``batch_size``: rows per batch as declared. ``steps_per_epoch``, ``epochs``: as the trainer is
     told. ``split``: the stream inside the run. ``contract``: what the split promises, see
     :class:`~coverage_audit.model.contract.Contract`. ``ids``: where a batch has its ids: a key, a tuple position, a
-    callable; they are removed before the batch goes on. ``identify``: "auto" and "views" find the rows of views into
-    memory-mapped .npy files, "off" does not look. ``run_id``, ``resume``, ``if_exists`` ("archive" or "error"): whose
+    callable; they are removed before the batch goes on. ``identify``: how to find the rows otherwise; "auto" tries
+    what arrays remember ("provenance": the files of ``dataset`` that are opened from now on), what they are views of
+    ("views"), what they contain ("content", "tracer") and what was read just before ("inferred"); naming one forces
+    it, "off" does not look. ``verify_every``: one batch in so many is held against the files. ``run_id``, ``resume``, ``if_exists`` ("archive" or "error"): whose
     log it is. ``data_parallel``: (index, size) instead of what the environment says. ``sync_every``: seconds between
     writes through to the disk, for machines that may crash.
 
@@ -70,6 +73,7 @@ def wrap(
         if_exists=if_exists,
         data_parallel=data_parallel,
         sync_every=sync_every,
+        verify_every=verify_every,
     )
     return adapter(loader, recorder)
 

@@ -98,7 +98,10 @@ SLUGS = {
     "bad-batch-size": "batch_size= is a whole number of rows above 0, or left out.",
     "bad-dataset": "dataset= is a Dataset: Dataset.open(paths) for files, Dataset.of(array or length) for the rest.",
     "bad-epochs": "epochs= is a whole number above 0, or left out.",
-    "bad-identify": 'identify= says how rows are found where ids= does not: "auto", "views" (memory maps) or "off".',
+    "bad-identify": 'identify= says how rows are found where ids= does not: "auto" tries all ways in turn; '
+    '"provenance", "views", "content", "tracer" or "inferred" forces one; "off" looks for none.',
+    "bad-verify-every": "verify_every= is a whole number above 0: one batch in so many is held against the files.",
+    "no-tracer": "The files of the dataset are not those of a tracer. `coverage-audit tracer PATHS -o DIR` makes one.",
     "bad-steps-per-epoch": "steps_per_epoch= is a whole number above 0, or left out.",
     "not-a-generator": "callback() tells trained steps from yielded ones for wrapped generators. Wrap a generator, "
     "or call .recorder.step() in a loop of your own.",

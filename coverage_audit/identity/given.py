@@ -10,6 +10,7 @@ import numpy as np
 
 from coverage_audit.identity.batches import NO_IDS, Answer, Identified, Run, Unknown, Way
 from coverage_audit.identity.explicit import rows_given
+from coverage_audit.identity.ladder import Ladder
 from coverage_audit.model.event import Found
 
 
@@ -31,10 +32,8 @@ def rows_of_step(rows: Any, way: Way, n_ids: int | None) -> tuple[Found, Answer 
             return Found.EXPLICIT, Run(-1, rows.start, len(rows))
         return Found.EXPLICIT, np.arange(rows.start, rows.stop, rows.step, dtype=np.int64)
     if _may_be_ids(rows):
-        if isinstance(rows, np.ndarray) and rows.base is not None:
-            seen = way.identify(rows)[1]
-            if not isinstance(seen.rows if isinstance(seen, Identified) else seen, Unknown):
-                return way.found, seen
+        if isinstance(way, Ladder) and isinstance(rows, np.ndarray) and rows.base is not None and way.is_data(rows):
+            return way.found, way.identify(rows)[1]
         return Found.EXPLICIT, rows_given(rows, None)
     return way.found, way.identify(rows)[1]
 

@@ -76,16 +76,25 @@ class Ladder:
 
     def identify(self, batch: Any) -> tuple[Any, Identified]:
         """The batch with ordinary arrays, its rows, and what the log is to know of them."""
+        notices: list[Notice] = []
         with self._lock:
             number = self._asked
             self._asked += 1
-            parts = arrays(batch)
-            lately = None if self._inferred is None else self._inferred.read_lately()
-            notices: list[Notice] = []
-            found, rows = self._find(parts, number, lately, notices)
-            if isinstance(rows, Unknown):
-                rows = rows._replace(length=count_rows(batch) if rows.length < 0 else rows.length)
-            return handed_on(batch), Identified(found, rows, tuple(notices))
+            try:
+                parts = arrays(batch)
+                lately = None if self._inferred is None else self._inferred.read_lately()
+                found, rows = self._find(parts, number, lately, notices)
+            except Exception as error:  # noqa: BLE001 - one batch that cannot be looked into must not end the recording
+                text = f"{type(error).__name__}: {error}"
+                found, rows = int(Found.UNKNOWN), Unknown(-1, "the batch could not be looked into", text)
+        if isinstance(rows, Unknown) and rows.length < 0:
+            rows = rows._replace(length=count_rows(batch))
+        return handed_on(batch), Identified(found, rows, tuple(notices))
+
+    def is_data(self, array: npt.NDArray[Any]) -> bool:
+        """Whether an array is a piece of the data by what it remembers, or by its address."""
+        with self._lock:
+            return agree(self._declared, self._listen((array,))[0]).voice is not None
 
     def _find(
         self, parts: Sequence[Any], number: int, lately: Ints | None, notices: list[Notice]
@@ -99,6 +108,8 @@ class Ladder:
             found = self._checked(voice, parts, number, notices)
             if found is not None:
                 return found, voice.rows
+        if verdict.unknown is not None:
+            return int(Found.UNKNOWN), verdict.unknown
         recognised = self._recognise(parts, notices)
         if recognised is not None and not isinstance(recognised, Unknown):
             return int(recognised[0]), recognised[1]
@@ -110,7 +121,7 @@ class Ladder:
                     rows = self._explained(leaf, proposal)
                     if rows is not None:
                         return Found.INFERRED | VERIFIED, rows
-        return int(Found.UNKNOWN), verdict.unknown or doubt or recognised or Unknown(-1, NO_VIEW)
+        return int(Found.UNKNOWN), doubt or recognised or Unknown(-1, NO_VIEW)
 
     def _listen(self, parts: Sequence[Any]) -> tuple[list[Voice], Unknown | None]:
         """What the arrays themselves say, by memory or by address; and why one of them cannot."""
@@ -156,7 +167,8 @@ class Ladder:
         if leaf is None or voice.rows is None:
             return int(found)
         try:
-            right = holds(self._declared, self._contents, leaf, voice.rows, altered=altered(part))
+            may_differ = found is Found.PROVENANCE and altered(part)
+            right = holds(self._declared, self._contents, leaf, voice.rows, altered=may_differ)
         except (CoverageAuditError, OSError) as error:
             self._verified.setdefault(found, -1)
             notices += self._change(str(error))

@@ -40,9 +40,7 @@ def as_array(leaf: Any) -> np.ndarray[Any, Any] | None:
     try:
         module = type(leaf).__module__.partition(".")[0]
         if module == "torch":
-            return leaf.detach().numpy() if leaf.device.type == "cpu" else None
-        if module == "tensorflow":
-            return leaf.numpy()
+            return np.asarray(leaf.detach()) if leaf.device.type == "cpu" else None
         return np.asarray(leaf) if hasattr(leaf, "__array__") else None
     except Exception:  # noqa: BLE001 - symbolic, sparse, of a type numpy has not: then it is not looked into
         return None

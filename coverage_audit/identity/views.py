@@ -10,16 +10,13 @@ from __future__ import annotations
 import mmap
 import os
 import weakref
-from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy_format
 
-from coverage_audit.identity.batches import NO_IDS, Answer, Run, Unknown, count_rows, leaves
-from coverage_audit.model.event import BatchRows, Found
+from coverage_audit.identity.declared import OWN, Declared, Home
 
 Array = npt.NDArray[Any]
 
@@ -30,14 +27,13 @@ class _Place(NamedTuple):
     row0: int  # address of row 0 (which need not be mapped)
     row_bytes: int
     rows: int
-    shard: int  # declared shard, else -1
-    partner_of: int  # shard whose rows these must agree with, else -1
+    home: Home | None  # None: of no declared file
     private: bool  # copy-on-write: what is in memory may not be what is in the file
     path: str
     data_offset: int  # of row 0 in the file
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
     """Rows ``first, first + step, ...``, ``length`` of them."""
 
     first: int
@@ -45,63 +41,45 @@ class _Rows(NamedTuple):
     length: int
 
 
+class Seen(NamedTuple):
+    """A view shows ``rows`` of the file at ``path``, which has ``total`` rows. ``home``: None if it is not declared."""
+
+    home: Home | None
+    rows: Rows
+    total: int
+    path: str
+
+
+class Doubt(NamedTuple):
+    """Why a view of a declared file does not say its rows. ``shows``: how many rows it shows, -1 if no whole rows."""
+
+    reason: str
+    shows: int
+    detail: str
+
+
 class Views:
-    """Knows the files of a dataset and, per memory map in use, where its rows are.
+    """Knows, per memory map in use, where its rows are. Memory: one small entry per memory map that is alive."""
 
-    ``paths``: the file of each shard, None where there is none. ``partners``: per shard the files of the same rows.
-    Files are the same file by their real path. Memory: one small entry per memory map that is alive.
-    """
-
-    found = Found.VIEW
-    alters = False
-
-    def __init__(self, paths: Sequence[Path | None], partners: Sequence[Sequence[Path]], rows: Sequence[int]) -> None:
-        self._shard_of = {os.path.realpath(path): at for at, path in enumerate(paths) if path is not None}
-        self._partner_of = {os.path.realpath(path): at for at, group in enumerate(partners) for path in group}
-        self._rows_of = tuple(rows)
+    def __init__(self, declared: Declared) -> None:
+        self._declared = declared
         self._places: dict[int, tuple[weakref.ref[Array], _Place | None]] = {}
 
-    def identify(self, batch: Any) -> tuple[Any, Answer]:
-        """The batch as it is, and the rows its views agree on."""
-        said: tuple[_Place, _Rows] | None = None  # by the first view of a declared shard
-        others: list[tuple[_Place, _Rows]] = []
-        loose = False
-        for leaf in _arrays(batch):
-            if leaf.base is None:
-                continue
-            place = self._place(leaf)
-            if place is None:
-                continue
-            rows = rows_shown(leaf, place.row0, place.row_bytes, place.rows)
-            if rows is None:
-                loose = loose or place.shard >= 0
-                continue
-            declared = place.shard >= 0 or place.partner_of >= 0
-            if place.private and declared:
-                doubt = _doubt(leaf, place)
-                if doubt:
-                    return batch, Unknown(rows.length, doubt, f"the first such file is {place.path}")
-            if said is None and place.shard >= 0:
-                said = place, rows
-            else:
-                others.append((place, rows))
-        if said is None:
-            return batch, Unknown(count_rows(batch), _NO_ROWS if loose else _NO_VIEW)
-        for other in others:
-            fault = self._disagreement(*said, *other)
-            if fault is not None:
-                return batch, Unknown(said[1].length, "x and y disagree", fault)
-        return batch, _answer(said[0].shard, said[1])
-
-    def _disagreement(self, place: _Place, rows: _Rows, other: _Place, theirs: _Rows) -> str | None:
-        """What two views of one batch say differently about its rows, where both have a say."""
-        shard = other.shard if other.shard >= 0 else other.partner_of
-        if shard >= 0 and shard != place.shard:
-            return f"{place.path} and {other.path} are not of the same shard"
-        has_say = shard >= 0 or other.rows == self._rows_of[place.shard]
-        if has_say and theirs != rows:
-            return f"rows {_text(rows)} of {place.path}, rows {_text(theirs)} of {other.path}"
-        return None
+    def tell(self, leaf: Array) -> Seen | Doubt | None:
+        """The rows that ``leaf`` shows; None if it is no view of rows, or of files nobody declared."""
+        if leaf.base is None:
+            return None
+        place = self._place(leaf)
+        if place is None:
+            return None
+        rows = rows_shown(leaf, place.row0, place.row_bytes, place.rows)
+        if rows is None:
+            return None if place.home is None or place.home.role != OWN else Doubt(NO_ROWS, -1, "")
+        if place.private and place.home is not None:
+            doubt = _doubt(leaf, place)
+            if doubt:
+                return Doubt(doubt, rows.length, f"the first such file is {place.path}")
+        return Seen(place.home, rows, place.rows, place.path)
 
     def _place(self, view: Array) -> _Place | None:
         """Where the memory map under ``view`` has its rows; None if there is none, or its layout is not by rows."""
@@ -133,22 +111,21 @@ class Views:
             return None
         data_offset, row_bytes, rows = layout
         address = int(root.__array_interface__["data"][0])
-        shard = self._shard_of.get(path, -1)
-        if shard >= 0 and rows != self._rows_of[shard]:
+        home = self._declared.home_of(path)
+        if home is not None and home.role == OWN and rows != self._declared.rows[home.shard]:
             return None  # not the file the dataset was made from
         return _Place(
             row0=address - root.offset + data_offset,
             row_bytes=row_bytes,
             rows=rows,
-            shard=shard,
-            partner_of=self._partner_of.get(path, -1),
+            home=home,
             private=root.mode == "c",
             path=path,
             data_offset=data_offset,
         )
 
 
-def rows_shown(view: Array, row0: int, row_bytes: int, rows: int) -> _Rows | None:
+def rows_shown(view: Array, row0: int, row_bytes: int, rows: int) -> Rows | None:
     """Which rows each step along the first axis of ``view`` shows; None unless each shows exactly one.
 
     ``row0``: address of row 0; ``row_bytes``: distance of rows; ``rows``: how many there are.
@@ -157,12 +134,12 @@ def rows_shown(view: Array, row0: int, row_bytes: int, rows: int) -> _Rows | Non
         return None
     count = view.shape[0]
     if view.size == 0:
-        return _Rows(0, 1, 0) if count == 0 else None
+        return Rows(0, 1, 0) if count == 0 else None
     low = int(view.__array_interface__["data"][0]) - row0
     if view.flags.c_contiguous and view.nbytes == count * row_bytes:
         first, within = divmod(low, row_bytes)
         exact = within == 0 and first >= 0 and first + count <= rows
-        return _Rows(first, 1, count) if exact else None
+        return Rows(first, 1, count) if exact else None
     stride = view.strides[0]
     if stride % row_bytes or (count == 1 and stride == 0):
         return None
@@ -180,23 +157,7 @@ def rows_shown(view: Array, row0: int, row_bytes: int, rows: int) -> _Rows | Non
     last = first + (count - 1) * step
     if min(first, last) < 0 or max(first, last) >= rows:
         return None
-    return _Rows(first, step, count)
-
-
-def _arrays(batch: Any) -> Iterable[Array]:
-    """The arrays of a batch; a flat tuple, as most are, without a detour."""
-    if type(batch) is tuple and all(isinstance(part, np.ndarray) for part in batch):
-        return batch
-    return (leaf for leaf in leaves(batch) if isinstance(leaf, np.ndarray))
-
-
-def _answer(shard: int, rows: _Rows) -> Answer:
-    first, step, count = rows
-    if count == 0:
-        return NO_IDS
-    if step == 1:
-        return Run(shard, first, count)
-    return BatchRows(count, shard=np.full(count, shard, np.int32), row=first + step * np.arange(count, dtype=np.int64))
+    return Rows(first, step, count)
 
 
 def _layout(path: str, root: np.memmap[Any, Any]) -> tuple[int, int, int] | None:
@@ -238,12 +199,7 @@ def _doubt(view: Array, place: _Place) -> str:
     return "" if view.tobytes() == in_file.tobytes() else _WRITTEN
 
 
-def _text(rows: _Rows) -> str:
-    last = rows.first + (rows.length - 1) * rows.step
-    return f"{rows.first} to {last}"
-
-
-_NO_VIEW = "no array of the batch is a view of a declared shard"
-_NO_ROWS = "the views of declared shards in the batch do not show whole rows one by one"
+NO_VIEW = "no array of the batch is a view of a declared shard"
+NO_ROWS = "the views of declared shards in the batch do not show whole rows one by one"
 _WRITTEN = "a copy-on-write memory map was written to"
 _GONE = "the file of a copy-on-write memory map is gone or cut short"

@@ -99,6 +99,7 @@ class MarkKind(enum.Enum):
     DEMOTED = "demoted"  # a way of knowing rows proved unreliable: [found, reason, batch, asked: how many
     #          batches this loader had asked about, verified: which of these was the last good one, -1 if none]
     MISALIGNED = "misaligned"  # the arrays of a batch hold different rows: [batch, batches: so far, detail]
+    OVERWRITTEN = "overwritten"  # batches that were kept and written into: their rows by then are unknown: [batches]
     CHANGED = "changed"  # a file of the data is not what it was: [reason]
     TWINS = "twins"  # rows are recognised by content, and some are identical: [groups, rows: in them, of]
     UNIDENTIFIED = "unidentified"  # why the rows of a batch are unknown, once per reason: [reason]

@@ -12,16 +12,15 @@ from typing import Any, Self
 import numpy as np
 
 from coverage_audit.errors import UsageError
-from coverage_audit.identity.batches import Unasked, Way
-from coverage_audit.identity.explicit import Explicit
 from coverage_audit.identity.given import rows_of_step
-from coverage_audit.identity.views import Views
 from coverage_audit.model.contract import Contract
 from coverage_audit.model.event import MarkKind
 from coverage_audit.model.run import SplitInfo
 from coverage_audit.recorder.place import find_place
+from coverage_audit.recorder.reading import install, uninstall
 from coverage_audit.recorder.segment import Segment, Split
 from coverage_audit.recorder.stream import Stream
+from coverage_audit.recorder.ways import choose_way
 from coverage_audit.recorder.writer import LogOptions, warn, writer_at
 from coverage_audit.sources.dataset import Dataset
 
@@ -64,6 +63,7 @@ class Recorder:
         if_exists: str = "archive",
         data_parallel: tuple[int, int] | None = None,
         sync_every: float | None = None,
+        verify_every: int = 64,
     ) -> None:
         for name, value in (("batch_size", batch_size), ("steps_per_epoch", steps_per_epoch), ("epochs", epochs)):
             _require_positive(name, value)
@@ -85,18 +85,21 @@ class Recorder:
             steps_per_epoch=steps_per_epoch,
             epochs=epochs,
         )
-        way = _way(ids, identify, dataset)
         place = find_place(os.environ, data_parallel)
+        disabled = os.environ.get("COVERAGE_AUDIT_DISABLE", "") not in ("", "0")
+        way, self._reading = choose_way(ids, identify, None if disabled else dataset, verify_every, place.rank)
         self._way = way
         self._direct: Segment | None = None
         self._epochs = 0
         self._late = False
-        if os.environ.get("COVERAGE_AUDIT_DISABLE", "") not in ("", "0"):
+        if disabled:
             self.stream = Stream(None, Split(0, info, shards), way)
             return
         where = log if log is not None else os.environ.get("COVERAGE_AUDIT_LOG") or DEFAULT_LOG
         writer = writer_at(where, LogOptions(run_id, resume, if_exists, sync_every), place)
         self.stream = Stream(writer, writer.declare(info, shards), way)
+        if self._reading:
+            install()
 
     @property
     def log(self) -> Path | None:
@@ -153,6 +156,9 @@ class Recorder:
             if self._direct is not None or split.in_fit:
                 self._finish()
             writer.close_split(split)
+            if self._reading:
+                self._reading = False
+                uninstall()
 
     def __enter__(self) -> Self:
         return self
@@ -178,21 +184,6 @@ class Recorder:
             self.stream.split.in_fit = False
             self.stream.mark(MarkKind.FIT_END)
             self.stream.mark(MarkKind.IDLE)
-
-
-def _way(ids: Any, identify: str | None, dataset: Dataset | None) -> Way:
-    if identify not in ("auto", "views", "off", None):
-        raise UsageError(
-            f"identify={identify!r} is unknown: give 'auto', 'views' or 'off'; ids= says where a batch has its ids",
-            slug="bad-identify",
-        )
-    if ids is not None:
-        return Explicit(ids)
-    if identify in ("off", None):
-        return Unasked()
-    if dataset is None:
-        return Views((), (), ())
-    return Views(dataset.paths, dataset.partners, [shard.rows for shard in dataset.shards])
 
 
 def _checked(dataset: Any) -> Dataset:

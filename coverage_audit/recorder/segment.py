@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from coverage_audit.errors import UsageError
 from coverage_audit.model.run import SplitInfo
 from coverage_audit.model.shards import Shards
+from coverage_audit.recorder.peeked import Peeked
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +26,8 @@ class Segment:
     peek: int | None = None
     yields: int = 0
     ended: str | None = None
+    peeked: Peeked | None = None
+    """What the trainer keeps of a peek; None for any other segment, and once it was found out."""
     prompt: bool = False
 
     @property
@@ -93,6 +96,8 @@ class Split:
         elif owner is not None and owner in self._peek_of:
             peek = self._peek_of[owner].number
         segment = Segment(number, self.passes if told_pass else pass_, opened_at, peek)
+        if is_peek:
+            segment.peeked = Peeked()
         self.segments += 1
         self.passes += told_pass
         self.last = segment

@@ -67,6 +67,8 @@ class Stream:
                     self._pass_on(writer, rows.notices)
             else:
                 self._write(writer, segment, self._found, rows)
+            if segment.peeked is not None:
+                self._peeked(writer, segment, batch, rows.rows if isinstance(rows, Identified) else rows)
         except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
             writer.fail(error)
         return batch
@@ -152,6 +154,20 @@ class Stream:
                 journal.write_batch(*where, found, time.time_ns(), rows)
             if writer.quiet_at is not None:
                 self._settle(writer, segment)
+
+    def _peeked(self, writer: Writer, segment: Segment, batch: Any, rows: Answer) -> None:
+        """A trainer keeps this batch for later: are its arrays those of another one that it keeps?"""
+        assert segment.peeked is not None
+        overwritten = segment.peeked.add(self.split.batches - 1, batch, rows)
+        if overwritten:
+            segment.peeked = None
+            writer.mark(MarkKind.OVERWRITTEN, self.split.info.name, batches=overwritten)
+            reason = "the loader writes every batch into the same memory, and the trainer keeps those it peeked at"
+            writer.unidentified(self.split, reason, f"batches {overwritten}: what they hold by then", meant=True)
+            warn(
+                f"{self.split.info.name}: {reason}: what it replays is not what it peeked at, and rows are trained "
+                "again in place of others. Yield a new array for each batch (batch.copy())"
+            )
 
     def _pass_on(self, writer: Writer, notices: tuple[Notice, ...]) -> None:
         """Marks that came with the batch written last, and what to warn of."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from coverage_audit.errors import CoverageAuditError, UsageError
+from coverage_audit.errors import UsageError
 from coverage_audit.identity.batches import Unasked, Way
 from coverage_audit.identity.declared import Declared
 from coverage_audit.identity.explicit import Explicit
@@ -73,7 +73,7 @@ def _recognisers(
     """What looks into arrays, to be made when first needed."""
 
     def tracer() -> Recognises | None:
-        from coverage_audit.sources.tracer_files import read_tracer
+        from coverage_audit.identity.tracer import read_tracer
 
         return read_tracer(dataset)
 

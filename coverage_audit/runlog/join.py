@@ -211,6 +211,8 @@ def _tell(matchers: Mapping[str, SplitMatcher], mark: Mark) -> None:
             steps=_number(data.get("steps")),
             peek=_number(data.get("peek")),
         )
+    elif mark.kind is MarkKind.OVERWRITTEN:
+        split.overwritten(int(number) for number in data["batches"])
     elif mark.kind is MarkKind.EVALUATION_END:
         split.evaluation_ended()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from coverage_audit.model.event import Stage
 from coverage_audit.runlog.consumer import DIRECT, Consumer, Yield
 from coverage_audit.runlog.frames import Head
-from coverage_audit.runlog.records import Entry, unknown_step
+from coverage_audit.runlog.records import Entry, forgotten, unknown_step
 from coverage_audit.runlog.summary import EpochMark, Segment
 
 PEEKED_AT_MOST = 16
@@ -61,6 +61,7 @@ class SplitMatcher:
         self._pending: dict[int, Yield] = {}
         self._consumer: Consumer | None = None if windows or not consumed else Consumer(evaluation=False)
         self._suspended: Consumer | None = None  # the fit during which this very split is evaluated
+        self._overwritten: set[int] = set()
         self._segments: dict[int, _Segment] = {}
         self._peek_of: dict[int, int] = {}  # where the opening of a segment told it
         self._latest: int | None = None  # the segment opened last
@@ -116,6 +117,10 @@ class SplitMatcher:
             self._consumer.end(segment, how)
         if self._suspended is not None:
             self._suspended.end(segment, how)
+
+    def overwritten(self, numbers: Iterable[int]) -> None:
+        """These batches hold something else by the time they are consumed."""
+        self._overwritten.update(numbers)
 
     # --- what the trainer says
 
@@ -287,4 +292,7 @@ class SplitMatcher:
 
     def _put(self, batch: Yield, stage: Stage, fit: int = -1, epoch: int = -1, step: int = -1) -> None:
         self._pending.pop(batch.number, None)
-        self._emit(Entry(batch.head, batch.payload, fit, epoch, step, int(stage)))
+        if batch.number in self._overwritten and stage is not Stage.YIELDED:
+            self._emit(forgotten(batch.head, fit, epoch, step, int(stage)))
+        else:
+            self._emit(Entry(batch.head, batch.payload, fit, epoch, step, int(stage)))

@@ -44,6 +44,12 @@ def unknown_step(split: int, fit: int, epoch: int, step: int, stage: int) -> Ent
     return Entry(head, b"", fit, epoch, step, stage)
 
 
+def forgotten(head: Head, fit: int, epoch: int, step: int, stage: int) -> Entry:
+    """A yield whose rows are not those that were recorded with it: only how many there were is still known."""
+    unknown: Head = (*head[:1], Frame.UNKNOWN, int(Found.UNKNOWN), *head[3:10], 0, 0, 0)
+    return Entry(unknown, b"", fit, epoch, step, stage)
+
+
 def n_records_at_most(head: Head) -> int:
     """How many records a yield can become, shard boundaries inside runs aside."""
     frame = head[1]

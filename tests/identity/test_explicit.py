@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from coverage_audit.errors import UsageError
-from coverage_audit.identity.batches import Run, Unknown, count_rows, possible_lengths
+from coverage_audit.identity.batches import Identified, Run, Unknown, count_rows, possible_lengths
+from coverage_audit.identity.declared import Declared
 from coverage_audit.identity.explicit import Explicit
 from coverage_audit.identity.given import rows_of_step
-from coverage_audit.identity.views import Views
+from coverage_audit.identity.ladder import Ladder
 from coverage_audit.model.event import BatchRows, Found
 
 X = np.zeros((3, 2))
@@ -204,7 +205,7 @@ def test_how_many_rows_a_batch_has(batch: Any, lengths: set[int], rows: int) -> 
     assert count_rows(batch) == rows
 
 
-NOTHING = Views((), (), ())
+NOTHING = Ladder(Declared((), (), (), ()), provenance=False)
 
 
 @pytest.mark.parametrize(
@@ -267,6 +268,8 @@ def test_an_array_that_is_a_piece_of_the_data_is_the_batch(tmp_path: Any) -> Non
     """GIVEN a file of whole numbers, and a slice of it WHEN it is given as the rows of a step THEN it is not ids."""
     np.save(tmp_path / "tokens.npy", np.arange(100, 140))
     tokens = np.load(tmp_path / "tokens.npy", mmap_mode="r")
-    known = Views((tmp_path / "tokens.npy",), ((),), (40,))
-    assert rows_of_step(tokens[5:8], known, 40) == (Found.VIEW, Run(0, 5, 3))
+    known = Ladder(Declared([tmp_path / "tokens.npy"], [""], [()], [40]), provenance=False)
+    answer = rows_of_step(tokens[5:8], known, 40)[1]
+    assert isinstance(answer, Identified)
+    assert (answer.found, answer.rows) == (Found.VIEW, Run(0, 5, 3))
     assert ids_in(rows_of_step(np.arange(100, 140)[5:8], known, 40)[1]) == [105, 106, 107]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coverage_audit.identity.batches import Run, Unknown
-from coverage_audit.identity.views import Views
-from coverage_audit.model.event import BatchRows
+from coverage_audit.identity.agreement import ids_in
+from coverage_audit.identity.batches import Identified, Unknown
+from coverage_audit.identity.declared import Declared
+from coverage_audit.identity.ladder import Ladder
+from coverage_audit.identity.views import NO_ROWS, NO_VIEW
+from coverage_audit.model.event import MarkKind
 
 N, D, E = 40, 3, 2
 
@@ -32,21 +35,18 @@ def load(path: Path, mode: str = "r") -> Any:
     return np.load(path, mmap_mode=mode)  # type: ignore[call-overload]
 
 
-def rows_of(answer: Any) -> list[tuple[int, int]] | str:
-    """(shard, row) one by one; why not, if unknown."""
-    if isinstance(answer, Unknown):
-        return answer.reason
-    if isinstance(answer, Run):
-        return [(answer.shard, answer.row + i) for i in range(answer.length)]
-    if isinstance(answer, BatchRows):
-        assert answer.shard is not None
-        assert answer.row is not None
-        return list(zip(answer.shard.tolist(), answer.row.tolist(), strict=True))
-    return [(-1, int(i)) for i in answer]
+OFFSETS = Declared((None, None), ("", ""), ((), ()), (N, 25))
 
 
-NO_VIEW = "no array of the batch is a view of a declared shard"
-NO_ROWS = "the views of declared shards in the batch do not show whole rows one by one"
+def rows_of(answer: Any) -> list[int] | str:
+    """Sample ids one by one; why not, if unknown."""
+    assert isinstance(answer, Identified)
+    return answer.rows.reason if isinstance(answer.rows, Unknown) else ids_in(OFFSETS, answer.rows).tolist()
+
+
+def known_in(paths: Sequence[Path], rows: Sequence[int], partners: Sequence[Sequence[Path]] | None = None) -> Ladder:
+    """Views alone, as with identify="views"; nothing is looked up in the files."""
+    return Ladder(Declared(paths, [""] * len(paths), partners or [()] * len(paths), rows), provenance=False)
 
 
 @pytest.fixture
@@ -58,14 +58,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def views(folder: Path, *, partners: bool = False) -> Views:
+def views(folder: Path, *, partners: bool = False) -> Ladder:
     paths = (folder / "x_0.npy", folder / "x_1.npy")
-    aligned = ((folder / "y_0.npy",), (folder / "y_1.npy",)) if partners else ((), ())
-    return Views(paths, aligned, (N, 25))
+    aligned = ((folder / "y_0.npy",), (folder / "y_1.npy",)) if partners else None
+    return known_in(paths, (N, 25), aligned)
 
 
-def span(shard: int, *rows: int) -> list[tuple[int, int]]:
-    return [(shard, row) for row in rows]
+def span(shard: int, *rows: int) -> list[int]:
+    return [shard * N + row for row in rows]
 
 
 TEN = span(0, *range(10, 20))
@@ -154,7 +154,7 @@ def test_a_map_with_the_header_in_it_has_no_rows(folder: Path) -> None:
 def test_structured_rows_and_their_fields(tmp_path: Path) -> None:
     values = np.zeros(20, [("id", "i8"), ("pixels", "u1", (3,))])
     np.save(tmp_path / "s.npy", values)
-    known = Views((tmp_path / "s.npy",), ((),), (20,))
+    known = known_in([tmp_path / "s.npy"], [20])
     data = load(tmp_path / "s.npy")
     assert rows_of(known.identify(data[4:6])[1]) == span(0, 4, 5)
     assert rows_of(known.identify((data[4:6]["pixels"], data[4:6]["id"]))[1]) == span(0, 4, 5)
@@ -162,7 +162,7 @@ def test_structured_rows_and_their_fields(tmp_path: Path) -> None:
 
 def test_fortran_order_has_no_rows_in_memory(tmp_path: Path) -> None:
     save(tmp_path / "f.npy", fortran=True)
-    known = Views((tmp_path / "f.npy",), ((),), (N,))
+    known = known_in([tmp_path / "f.npy"], [N])
     assert rows_of(known.identify(load(tmp_path / "f.npy")[3:5])[1]) == NO_VIEW
 
 
@@ -175,23 +175,34 @@ def test_a_file_that_is_not_the_one_the_dataset_knows(folder: Path) -> None:
 
 @pytest.mark.parametrize("partners", [True, False], ids=["declared", "not declared"])
 def test_x_and_y_have_to_agree(folder: Path, partners: bool) -> None:
-    known = views(folder, partners=partners)
+    """GIVEN labels of other rows THEN the rows are those of x, and the disagreement is marked."""
     x, y = load(folder / "x_0.npy"), load(folder / "y_0.npy")
-    assert rows_of(known.identify((x[3:5], y[3:5]))[1]) == span(0, 3, 4)
-    assert rows_of(known.identify((x[3:5], y[3:5, 0]))[1]) == span(0, 3, 4)
-    assert known.identify({"image": x[3:5], "label": [y[4:6]]})[1] == Unknown(
-        2,
-        "x and y disagree",
-        f"rows 3 to 4 of {os.path.realpath(folder / 'x_0.npy')}, rows 4 to 5 of {os.path.realpath(folder / 'y_0.npy')}",
-    )
-    assert rows_of(known.identify((x[3:6], y[3:5]))[1]) == "x and y disagree"
-    assert rows_of(known.identify((x[3:5], y[4:2:-1]))[1]) == "x and y disagree"
+    for batch in ((x[3:5], y[3:5]), (x[3:5], y[3:5, 0])):
+        assert misaligned(folder, batch, partners) == (span(0, 3, 4), "")
+    rows, fault = misaligned(folder, {"image": x[3:5], "label": [y[4:6]]}, partners)
+    assert rows == span(0, 3, 4)
+    assert fault.startswith("rows 3, 4 of shard 0 beside rows 4")
+    for batch in ((x[3:6], y[3:5]), (x[3:5], y[4:2:-1])):
+        assert misaligned(folder, batch, partners)[1] != ""
 
 
 def test_a_partner_of_another_shard_disagrees(folder: Path) -> None:
     x, y = load(folder / "x_0.npy"), load(folder / "y_1.npy")
-    assert rows_of(views(folder, partners=True).identify((x[3:5], y[3:5]))[1]) == "x and y disagree"
-    assert rows_of(views(folder).identify((x[3:5], load(folder / "x_1.npy")[3:5]))[1]) == "x and y disagree"
+    rows, fault = misaligned(folder, (x[3:5], y[3:5]), True)
+    assert rows == span(0, 3, 4)
+    assert fault == "rows 3, 4 of shard 0 beside rows 3, 4 of shard 1 of its partner"
+
+
+def test_two_shards_in_two_arrays_of_a_batch_are_unknown(folder: Path) -> None:
+    batch = (load(folder / "x_0.npy")[3:5], load(folder / "x_1.npy")[9:11])
+    assert rows_of(views(folder).identify(batch)[1]) == "two arrays of a batch hold different rows of the data"
+
+
+def misaligned(folder: Path, batch: Any, partners: bool) -> tuple[list[int] | str, str]:
+    """The rows, and how the arrays disagree ("" if they do not)."""
+    _, answer = views(folder, partners=partners).identify(batch)
+    faults = [str(n.data["detail"]) for n in answer.notices if n.kind is MarkKind.MISALIGNED]
+    return rows_of(answer), " and ".join(faults)
 
 
 def test_a_file_of_another_length_has_no_say(folder: Path) -> None:
@@ -221,14 +232,15 @@ def test_maps_that_are_gone_are_forgotten(folder: Path) -> None:
     known = views(folder)
     for i in range(50):
         assert rows_of(known.identify(load(folder / f"x_{i % 2}.npy")[i % 20 : i % 20 + 1])[1]) == span(i % 2, i % 20)
-    assert len(known._places) <= 1
+    assert known._views is not None
+    assert len(known._views._places) <= 1
 
 
 def test_other_things_are_no_views(folder: Path) -> None:
     known = views(folder)
     for batch in (None, 3, "text", [], {}, (None, 1.5), np.float64(3), pickle.loads(pickle.dumps(np.arange(6)))):
         assert rows_of(known.identify(batch)[1]) == NO_VIEW
-    assert known.identify((np.zeros((5, 2)), np.zeros(5)))[1] == Unknown(5, NO_VIEW)
+    assert known.identify((np.zeros((5, 2)), np.zeros(5)))[1].rows == Unknown(5, NO_VIEW)
 
 
 OPERATIONS: dict[str, Callable[[Any, int, int], Any]] = {
@@ -272,11 +284,10 @@ def test_never_wrong(tmp_path_factory: pytest.TempPathFactory, program: Any, sha
         if array.ndim == 0 or array.size == 0:
             break
         array = OPERATIONS[name](array, i, j)
-    answer = rows_of(Views((path,), ((),), (N,)).identify(array)[1])
+    answer = rows_of(known_in([path], [N]).identify(array)[1])
     if not isinstance(answer, str):
         assert len(answer) == len(array)
-        for (shard, row), shown in zip(answer, array, strict=True):
-            assert shard == 0
+        for row, shown in zip(answer, array, strict=True):
             assert np.all(shown == row)
 
 

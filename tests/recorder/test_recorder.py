@@ -342,7 +342,7 @@ def test_killed_it_is_open(log: Path) -> None:
         ({"epochs": True}, "bad-epochs", "epochs=True: give a whole number above 0"),
         ({"contract": "exactly-onec"}, "bad-contract", "did you mean 'exactly-once'"),
         ({"if_exists": "delete"}, "bad-if-exists", "if_exists='delete' is unknown: give 'archive' or 'error'"),
-        ({"identify": "magic"}, "bad-identify", "identify='magic' is unknown: give 'auto', 'views' or 'off'"),
+        ({"identify": "magic"}, "bad-identify", "identify='magic' is unknown: give 'auto', 'provenance', 'views'"),
         ({"ids": 1.5}, "bad-ids", "ids=1.5 is a float: give a key"),
         ({"split": ""}, "bad-argument", "split='' is no name"),
         ({"sync_every": 0}, "bad-argument", "sync_every=0: give seconds above 0"),
