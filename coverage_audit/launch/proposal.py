@@ -62,4 +62,6 @@ def _pattern(path: str) -> str:
 def _shown(group: _Group, folder: str) -> str:
     below = os.path.join(os.path.realpath(folder), "")
     shown = group.pattern.removeprefix(below)
-    return f"{shown}::{group.member}" if group.member else shown
+    if group.member:
+        return f"{shown}::{group.member}"
+    return f"{shown}::TYPE" if shown.endswith(".bin") else shown  # the type of its rows, which only the user knows

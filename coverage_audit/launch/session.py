@@ -178,16 +178,16 @@ class Session:
     def _open(self, split: str, facts: dict[str, Any]) -> Recorder:
         from coverage_audit.recorder.recorder import Recorder
 
-        options = self.options
+        options, data = self.options, self.dataset(split)
         contract = {key: value for key, value in (("kind", options.contract), ("per", options.per)) if value}
         if options.verify_every is not None:
             facts = {**facts, "verify_every": options.verify_every}
         recorder = Recorder(
             options.log,
-            self.dataset(split),
+            data,
             split=split,
             contract=(contract or None) if split == TRAIN else None,
-            identify=options.identify,
+            identify="off" if data is None else options.identify,  # there is nothing to find rows in
             **facts,
         )
         self._close_with_child()

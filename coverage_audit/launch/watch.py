@@ -37,12 +37,8 @@ def watch(session: Session) -> AfterImport:
     return finder
 
 
-def is_the_users(path: str) -> bool:
-    """Whether a file (real path) is data, rather than part of an installation of Python."""
-    return not path.startswith(_installed())
-
-
 def _installed() -> tuple[str, ...]:
+    """Where an installation of Python keeps its own: what is read from there is nobody's data."""
     places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     if sys.prefix != sys.base_prefix:  # a virtual environment has nothing of the user's
         places.add(sys.prefix)
@@ -55,11 +51,12 @@ def _read_files(session: Session) -> None:
     from coverage_audit.identity.origins import ORIGINS
     from coverage_audit.recorder import reading
 
-    reading.install()
     for path, member in session.files():
         reading.watch_file(path, member)
     if not session.options.data:
-        ORIGINS.watch_where(is_the_users)
+        installed = _installed()
+        ORIGINS.watch_where(lambda path: not path.startswith(installed))
+    reading.install()
 
 
 def _read_stores(module: ModuleType) -> None:

@@ -98,8 +98,12 @@ def recorded(folder: Path, log: str = "run.parquet") -> dict[str, tuple[str, lis
 ONE = "a000-r0000-p0001"
 
 
-@pytest.mark.parametrize("what", USES)
-@pytest.mark.parametrize("where", ["in the script", "in a module"])
+IN_A_MODULE = ("a generator", "a class, iterated twice", "its next", "a static method", "a class method")
+
+
+@pytest.mark.parametrize(
+    ("what", "where"), [(what, "in the script") for what in USES] + [(what, "in a module") for what in IN_A_MODULE]
+)
 def test_named_loaders(folder: Path, what: str, where: str) -> None:
     """GIVEN a script WHEN one of its functions or classes is named THEN the batches of that are recorded."""
     name, use, sizes = USES[what]
