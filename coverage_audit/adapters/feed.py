@@ -2,8 +2,9 @@
 
 Of a generator Keras peeks at two batches and replays them; the others (PyDataset, tf.data, DataLoader) it simply
 iterates. So each loop over one of these is told to have peeked at nothing, and each iteration that it then begins is a
-stream of that loop, to be consumed to its end before the next. What was iterated before the loop began (to build the
-model) belongs to no loop: those batches were yielded and never trained on.
+stream of that loop, to be consumed to its end before the next. What Keras iterated before the loop began, to build the
+model, belongs to no loop: as a rule the loop begins the data anew, and nothing of it is recorded; where it does not,
+those batches were yielded and never trained on.
 """
 
 from __future__ import annotations

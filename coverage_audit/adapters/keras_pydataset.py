@@ -66,4 +66,6 @@ def _followed(adapter: Any, batches: Iterator[Any]) -> Iterator[Any]:
     """Whose iteration it is shows when it begins: Keras makes iterators that it never uses."""
     data = adapter.py_dataset
     feed = FEEDS.of(data, adapter)
+    if feed is not None and feed.owner is None and adapter.enqueuer is None:
+        feed = None  # before the loop, which begins the data anew; a queue would go on
     yield from batches if feed is None else feed.follow(batches, data.num_batches)

@@ -70,6 +70,8 @@ class _DatasetFeed(Feed):
 
     def show(self, tensors: tuple[Any, ...]) -> None:
         """A batch on its way to its step."""
+        if self.owner is None:  # before the loop, which begins the data anew
+            return
         with self._lock:
             if self._segment is None:
                 self._segment, self._given = self.open(told_pass=self._length is not None), 0

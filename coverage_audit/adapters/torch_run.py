@@ -123,7 +123,8 @@ def _iterated(loader: Any, inner: Any, caller: str) -> Any:
     length = _length(loader)
     if package == "keras":
         feed = FEEDS.of(loader)
-        return inner if feed is None else feed.follow(inner, length)
+        # Before the loop Keras looks at batches of an iterator of its own.
+        return inner if feed is None or feed.owner is None else feed.follow(inner, length)
     loop = _loop()
     if loop is None:
         return inner
