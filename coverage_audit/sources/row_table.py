@@ -13,8 +13,8 @@ from coverage_audit.model.rows import Ints, RowSet
 from coverage_audit.sources.columns import MakeColumn, MemoryColumn
 from coverage_audit.sources.row_hashes import Hashes
 
-PART = 1 << 22
-"""Rows that are sorted together; about 100 MB of memory while a table is made."""
+PART = 1 << 21
+"""Rows that are sorted together; some 120 MB of memory while a table is made."""
 
 COLUMNS = ("hashes", "buckets", "rows", "group_starts", "members")
 
