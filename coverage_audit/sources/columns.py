@@ -68,7 +68,6 @@ class FileColumn:
             raise OSError(f"the header of {self._path} grew from {self._head} to {grown} bytes")
         return map_column(self._path)
 
-
     def close(self) -> None:
         """Leave it as it is; nothing happens to one that is whole."""
         self._file.close()
