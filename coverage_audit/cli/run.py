@@ -34,7 +34,7 @@ _PATTERN: dict[str, Any] = {"multiple": True, "metavar": "GLOB"}
 @click.option(
     "--loader", "loaders", multiple=True, metavar="NAME",
     help="A function or class of the script (batches, Data.next_batch) or of a module (pkg.data:batches): the batches "
-    "it returns or yields are recorded. May be given several times.",
+    "it returns or yields are recorded. Not for what feeds Keras or a DataLoader. May be given several times.",
 )  # fmt: skip
 @click.option("-m", "is_module", is_flag=True, help="What follows is a module: run it as python -m does.")
 @click.argument("script", nargs=-1, required=True, type=click.UNPROCESSED, metavar="SCRIPT [ARGS]...")

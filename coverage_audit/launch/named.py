@@ -95,6 +95,8 @@ class Named:
                 return result
             if is_batch(result):
                 return self._session.take(result)
+            if is_a_frameworks(type(result)):
+                return result
             if hasattr(type(result), "__next__") or (hasattr(type(result), "__iter__") and not isinstance(result, str)):
                 return self._session.wrap(result)
         except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
@@ -102,6 +104,8 @@ class Named:
         return result
 
     def _record_class(self, kind: type) -> type:
+        if is_a_frameworks(kind):
+            return kind
         if hasattr(kind, "__next__"):
             pull: Callable[..., Any] = kind.__next__
 
@@ -139,6 +143,11 @@ def is_evaluating() -> bool:
     """Whether torch is told not to follow gradients, as in evaluation; False without torch."""
     enabled = getattr(sys.modules.get("torch"), "is_grad_enabled", None)
     return enabled is not None and not enabled()
+
+
+def is_a_frameworks(kind: type) -> bool:
+    """Whether this is a loader of a framework (DataLoader, PyDataset, tf.data.Dataset), recorded where it is used."""
+    return any(base.__module__.split(".")[0] in ("keras", "tensorflow", "torch") for base in kind.__mro__)
 
 
 def is_batch(value: Any) -> bool:

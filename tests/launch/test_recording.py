@@ -156,6 +156,28 @@ def test_what_is_called_without_gradients_is_not_training(folder: Path) -> None:
     assert recorded(folder) == {ONE: ("closed", [1, 4])}
 
 
+def test_a_data_loader_that_is_named_is_recorded_once(folder: Path) -> None:
+    write(folder, """
+        import torch
+        from torch.utils.data import DataLoader
+        class Mine(DataLoader):
+            pass
+        def loaders():
+            return DataLoader(torch.zeros(6, 2), batch_size=2)
+        model = torch.nn.Linear(2, 1)
+        optimizer = torch.optim.SGD(model.parameters())
+        for loader in (loaders(), Mine(torch.zeros(3, 2), batch_size=3)):
+            for x in loader:
+                model(x).sum().backward()
+                optimizer.step()
+    """)  # fmt: skip
+
+    ended = run(folder, "--loader", "loaders", "--loader", "Mine", "--identify", "off")
+
+    assert ended.said == ("recorded 4 steps in run.parquet · next: coverage-audit report run.parquet",)
+    assert recorded(folder) == {ONE: ("closed", [2, 2, 2, 3])}
+
+
 def test_errors_in_a_named_loader_look_as_without_us(folder: Path) -> None:
     write(folder, """
         import numpy as np
