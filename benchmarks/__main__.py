@@ -7,13 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks import counting, recording, startup, storage
+from benchmarks import counting, identifying, recording, startup, storage
 from benchmarks.effort import FULL, LARGE, QUICK, Effort
 from benchmarks.machine import describe_machine
 from benchmarks.section import Section, render
 
 BENCHMARKS: dict[str, Callable[[Effort], Section]] = {
     "recording": recording.measure,
+    "identifying": identifying.measure,
     "storage": storage.measure,
     "counting": counting.measure,
     "startup": startup.measure,

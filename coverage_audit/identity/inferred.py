@@ -40,14 +40,16 @@ class Inferred:
         self._local = threading.local()
         reads.listeners += 1
 
-    def read_lately(self) -> Ints:
-        """Sample ids of the declared rows this thread has read since it was asked last, in order."""
-        since = getattr(self._local, "serial", 0)
-        reads = self._reads.since(since)
-        if reads:
-            self._local.serial = reads[-1].serial
+    def next_batch(self) -> int:
+        """Begin a batch of this thread: the number of the last read before the batch before it."""
+        since: int = getattr(self._local, "serial", 0)
+        self._local.serial = self._reads.serial
+        return since
+
+    def read_since(self, serial: int) -> Ints:
+        """Sample ids of the declared rows this thread has read after that number, in order."""
         me = threading.get_ident()
-        told = [self._declared.tell(read.rows) for read in reads if read.thread == me]
+        told = [self._declared.tell(read.rows) for read in self._reads.since(serial) if read.thread == me]
         parts = [ids_in(self._declared, t.rows) for t in told if t is not None and t.role == OWN]
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 

@@ -82,8 +82,8 @@ class Ladder:
             self._asked += 1
             try:
                 parts = arrays(batch)
-                lately = None if self._inferred is None else self._inferred.read_lately()
-                found, rows = self._find(parts, number, lately, notices)
+                since = 0 if self._inferred is None else self._inferred.next_batch()
+                found, rows = self._find(parts, number, since, notices)
             except Exception as error:  # noqa: BLE001 - one batch that cannot be looked into must not end the recording
                 text = f"{type(error).__name__}: {error}"
                 found, rows = int(Found.UNKNOWN), Unknown(-1, "the batch could not be looked into", text)
@@ -96,9 +96,7 @@ class Ladder:
         with self._lock:
             return agree(self._declared, self._listen((array,))[0]).voice is not None
 
-    def _find(
-        self, parts: Sequence[Any], number: int, lately: Ints | None, notices: list[Notice]
-    ) -> tuple[int, Answer]:
+    def _find(self, parts: Sequence[Any], number: int, since: int, notices: list[Notice]) -> tuple[int, Answer]:
         voices, doubt = self._listen(parts)
         verdict = agree(self._declared, voices)
         if verdict.fault:
@@ -113,9 +111,9 @@ class Ladder:
         recognised = self._recognise(parts, notices)
         if recognised is not None and not isinstance(recognised, Unknown):
             return int(recognised[0]), recognised[1]
-        proposals = [ids_in(self._declared, v.rows) for v in voices if v.role > OWN and v.rows is not None]
-        proposals += [] if lately is None else [lately]
         if self._inferred is not None:
+            proposals = [ids_in(self._declared, v.rows) for v in voices if v.role > OWN and v.rows is not None]
+            proposals.append(self._inferred.read_since(since))
             for leaf in (leaf for leaf in map(as_array, parts) if leaf is not None):
                 for proposal in proposals:
                     rows = self._explained(leaf, proposal)

@@ -49,7 +49,9 @@ def as_array(leaf: Any) -> np.ndarray[Any, Any] | None:
 def handed_on(batch: Any) -> Any:
     """The batch with ordinary arrays in place of tracked ones; the user's own containers are never changed."""
     if isinstance(batch, np.ndarray):
-        return plain(batch) if shadow_of(batch) is not None or type(batch).__name__ == "ndarray" else batch
+        return plain(batch)
+    if type(batch) is tuple and all(type(part) is np.ndarray for part in batch):
+        return batch
     if isinstance(batch, tuple):
         parts = [handed_on(part) for part in batch]
         if all(new is old for new, old in zip(parts, batch, strict=True)):

@@ -44,6 +44,11 @@ class Reads:
             self._serial += 1
             self._kept.append(Read(self._serial, threading.get_ident(), rows))
 
+    @property
+    def serial(self) -> int:
+        """The number of the last read told."""
+        return self._serial
+
     def since(self, serial: int) -> list[Read]:
         """The reads after number ``serial``, oldest first, as far as they are still remembered."""
         with self._lock:

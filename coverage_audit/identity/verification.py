@@ -14,8 +14,11 @@ from coverage_audit.identity.scalings import restore
 from coverage_audit.model.event import BatchRows
 from coverage_audit.model.rows import Ints
 
-AT_MOST = 1 << 21
+AT_MOST = 1 << 20
 """Bytes compared per batch; of larger ones, evenly spread rows."""
+
+MOST_ROWS = 64
+"""Rows compared per batch: one wrong row in a sample of batches is what is looked for, not each of them."""
 
 
 class Contents(Protocol):
@@ -38,7 +41,7 @@ def holds(
     if not ids.size or leaf.ndim == 0 or leaf.shape[0] != ids.size:
         return None
     row_bytes = max(leaf.nbytes // leaf.shape[0], 1)
-    step = -(-ids.size * row_bytes // AT_MOST)
+    step = max(-(-ids.size * row_bytes // AT_MOST), -(-ids.size // MOST_ROWS))
     stored = read_rows(declared, contents, ids[::step])
     seen = leaf[::step]
     if stored is None or stored.size != seen.size or stored.dtype.hasobject or seen.dtype.hasobject:
