@@ -176,7 +176,7 @@ class StreamCode:
 
 Code = RowCode | StreamCode
 
-LOOKED_AT = 1 << 12
+LOOKED_AT = 1 << 10
 """Values of a row."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 
 import coverage_audit as ca
@@ -180,7 +180,7 @@ def test_a_batch_may_hold_a_row_twice(reader: Tracer, everything: Array) -> None
     assert isinstance(reader.tell(everything[[0, 0, 1, 1]][:, :10].reshape(-1, 30)), Unknown)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(
     st.lists(st.integers(0, 99), min_size=1, max_size=20),
     st.lists(st.sampled_from(sorted(WHOLE)), max_size=3),
@@ -194,12 +194,13 @@ def test_any_chain_is_right_or_unknown(
         for name in (*steps, *last):
             with np.errstate(all="ignore"):
                 x = (WHOLE | UNKNOWN)[name](x)
+            assume(x.size)
     except (ValueError, IndexError):  # the shape does not fit the next step
-        return
+        reject()
     told = ids(reader.tell(x))
 
-    # Mixing a row with itself leaves it what it is.
-    assert told is None or told == chosen or (bool(last) and len(set(told)) == 1 and told[0] in chosen)
+    # A row mixed with itself is what it was; pasted into one of which nothing is left, it is the other.
+    assert told is None or told == chosen or (last == ["pasted"] and told == chosen[::-1])
 
 
 def test_a_part_of_the_files_in_another_order(pictures: ca.Dataset, everything: Array) -> None:

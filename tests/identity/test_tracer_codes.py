@@ -63,6 +63,7 @@ words = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(words, st.data())
 def test_a_word_is_read_as_it_was_written(word: Word, data: st.DataObject) -> None:
     ids = np.array(data.draw(st.lists(st.integers(0, word.ids - 1), min_size=1, max_size=5)))
@@ -75,6 +76,7 @@ def test_a_word_is_read_as_it_was_written(word: Word, data: st.DataObject) -> No
     assert [read_slowly(word, row) for row in digits.tolist()] == ids.tolist()
 
 
+@settings(deadline=None)
 @given(words, st.data())
 def test_other_digits_are_no_word(word: Word, data: st.DataObject) -> None:
     """Also such as would overflow: the fast reading says what the slow one says."""
@@ -85,6 +87,7 @@ def test_other_digits_are_no_word(word: Word, data: st.DataObject) -> None:
     assert word.read(np.array(digits, np.int64)).tolist() == [read_slowly(word, row) for row in digits]
 
 
+@settings(deadline=None)
 @given(words, st.data())
 def test_one_other_digit_is_another_word_or_none(word: Word, data: st.DataObject) -> None:
     written = word.write(np.array([data.draw(st.integers(0, word.ids - 1))]))
@@ -111,6 +114,7 @@ def test_random_bytes_are_no_rows() -> None:
     assert int((code.read_whole(noise) >= 0).sum()) == 0
 
 
+@settings(deadline=None)
 @given(st.sampled_from(TYPES), st.integers(1, MANY), st.data())
 def test_rows_of_every_type_and_shape(dtype: str, ids: int, data: st.DataObject) -> None:
     """As they are, in any wider type, and - where values say their place - in any order with repetitions."""
@@ -137,7 +141,7 @@ def test_rows_of_every_type_and_shape(dtype: str, ids: int, data: st.DataObject)
         assert code.read_parts(np.concatenate([rows[:, order], rows[:, :3]], axis=1)).tolist() == chosen.tolist()
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.sampled_from(TYPES), st.integers(1, MANY), st.booleans(), st.data())
 def test_damage_never_makes_another_row(dtype: str, ids: int, parts: bool, data: st.DataObject) -> None:
     """Any values at any places, or a piece of another row: the row that it was, or unknown."""
@@ -236,7 +240,7 @@ def stream(ids: int, highest: int) -> StreamCode:
     return code
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.integers(0, 400), min_size=1, max_size=4),
     st.sampled_from([2, 3, 4, 26, 64, 127, 255, 50_256]),
@@ -265,6 +269,7 @@ def test_every_window_of_a_stream_tells_its_start(lengths: list[int], highest: i
         assert found[inside].tolist() == starts[inside].tolist()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(0, MANY - 1000))
 def test_a_stream_is_filled_the_same_in_pieces(a: int, b: int, first: int) -> None:
     code = stream(MANY, 255)
@@ -275,6 +280,7 @@ def test_a_stream_is_filled_the_same_in_pieces(a: int, b: int, first: int) -> No
     )
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_window_is_unknown(data: st.DataObject) -> None:
     """GIVEN one other value anywhere in a window WHEN read THEN unknown."""
