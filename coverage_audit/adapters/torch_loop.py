@@ -8,6 +8,7 @@ off, or if it went to its end; else, and on rows of the training data, it was a 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -37,10 +38,14 @@ class _Held:
 
 @dataclass(slots=True, eq=False)
 class Pattern:
-    """How a loader is used. ``per_step``: batches per step, None before that is known; ``unclear``: it never is."""
+    """How a loader is used. ``per_step``: batches per step, None before that is known; ``unclear``: it never is.
+
+    ``suspected``: how many the only step of an iteration came after; once more, and it is known.
+    """
 
     per_step: int | None = None
     unclear: bool = False
+    suspected: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -81,10 +86,18 @@ class Loop:
         self._held_out = held_out
         self._lock = threading.RLock()
         self._iterations: list[Iteration] = []
+        self._left: deque[Iteration] = deque()
+        self._process = os.getpid()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is of this process: in a forked child it does nothing."""
+        return self._process == os.getpid()
 
     def begin(self, iteration: Iteration) -> None:
         """A loader is iterated."""
         with self._lock:
+            self._end_left()
             for other in tuple(self._iterations):
                 if other.inner is iteration.inner is not None:
                     self.end(other, "closed")  # the one iterator of persistent workers begins anew
@@ -93,7 +106,12 @@ class Loop:
 
     def take(self, iteration: Iteration, batch: Any, *, gradients: bool) -> Any:
         """A batch goes to the loop; returns it as it is to be handed on. ``gradients``: whether they are computed."""
+        if not self.is_here:
+            return batch
         with self._lock:
+            self._end_left()
+            if iteration not in self._iterations:
+                return batch
             if iteration.delivered == 0:
                 iteration.without_gradients = not gradients
             iteration.delivered += 1
@@ -107,37 +125,49 @@ class Loop:
                 handed_on, evaluated = self._held_out.identify(batch)
             iteration.held.append(_Held(rows, evaluated, threading.get_ident()))
             iteration.fresh += 1
-            if len(iteration.held) > HELD_AT_MOST and iteration in self._iterations:
-                self._iterations.remove(iteration)
+            if len(iteration.held) > HELD_AT_MOST:
+                self._forget(iteration)
                 warn(f"no optimizer stepped while a DataLoader gave {HELD_AT_MOST:,} batches: they are not recorded")
             return handed_on
 
     def end(self, iteration: Iteration, how: str, error: BaseException | None = None) -> None:
         """An iteration is over: "exhausted", "failed", or "closed" where its loop was left."""
+        if not self.is_here:
+            return
         with self._lock:
             if iteration.ended is not None or iteration not in self._iterations:
                 return
             iteration.ended = how
             if iteration.trained:
                 if how != "exhausted" or (iteration.pattern.per_step == 1 and not iteration.ahead):
-                    self._leave(iteration)  # pulled, and left with the loop
+                    self._untrained(iteration)  # pulled, and left with the loop
                 for segment in iteration.segments:
                     self._train.end(segment, how, error)
             elif iteration.without_gradients:
                 self._evaluate(iteration)
             if not iteration.held or (how != "exhausted" and not iteration.trained):
-                self._iterations.remove(iteration)
+                self._forget(iteration)
+
+    def leave(self, iteration: Iteration) -> None:
+        """Nobody has this iteration any more. Called by the garbage collector, at any time: it only makes a note."""
+        self._left.append(iteration)
 
     def stepped(self) -> None:
         """An optimizer made a step."""
+        if not self.is_here:
+            return
         with self._lock:
+            self._end_left()
             fresh = [i for i in self._iterations if i.fresh and not i.without_gradients]
             live = [i for i in fresh if i.ended is None]
             rest = [i for i in fresh if i.ended is not None and i.trained]
-            if not live and not rest:  # the step comes when the loop is over, or the last batches were pulled ahead
-                live = fresh or [i for i in self._iterations if i.ended is not None and i.ahead and i.held]
+            after = not live and not rest  # the step comes when a loop is over, or its last batches were pulled ahead
+            if after:
+                ended = [i for i in self._iterations if i.ended is not None and i.held]
+                live = [i for i in ended if i.ahead and i.trained] or [i for i in fresh if self._is_of_train(i)]
             carried = sum(len(i.held) for i in rest)
-            known = [self._judge(i, carried) for i in live] if len(live) == 1 else [False] * len(live)
+            sure = len(live) == 1 and not (after and not live[0].trained)
+            known = [self._judge(live[0], carried)] if sure else [False] * len(live)
             for iteration in rest:
                 self._train_on(iteration, len(iteration.held), unclear=known == [False])
             for iteration, clear in zip(live, known, strict=True):
@@ -149,13 +179,23 @@ class Loop:
 
     def finish(self) -> None:
         """Nothing more comes: what waits was never trained on."""
+        if not self.is_here:
+            return
         with self._lock:
+            self._end_left()
             for iteration in tuple(self._iterations):
                 self.end(iteration, "closed")
             self._settle()
             for iteration in self._iterations:
-                self._leave(iteration)
+                self._untrained(iteration)
             self._iterations = []
+
+    def _end_left(self) -> None:
+        while self._left:
+            self.end(self._left.popleft(), "closed")
+
+    def _forget(self, iteration: Iteration) -> None:
+        self._iterations = [i for i in self._iterations if i is not iteration]
 
     @staticmethod
     def _ready(iteration: Iteration) -> int:
@@ -181,6 +221,9 @@ class Loop:
         if first is None and ready > 1 and not iteration.at_end:
             iteration.trained, iteration.first_step = True, ready
             return None
+        if first is None and ready > 1 and pattern.suspected != ready:
+            pattern.suspected = ready
+            return False
         if first is None or more == first or (more < first and iteration.at_end):
             pattern.per_step = ready if first is None else first
             return True
@@ -198,7 +241,7 @@ class Loop:
             self._put(stream, self._segment(iteration), iteration.held.popleft().rows, unclear)
             stream.consumed(1)
 
-    def _leave(self, iteration: Iteration) -> None:
+    def _untrained(self, iteration: Iteration) -> None:
         """What waits was pulled and not trained on, but for what a first step took."""
         if iteration.trained:
             if iteration.first_step is not None:
@@ -221,13 +264,12 @@ class Loop:
             if iteration.ended is not None and not iteration.trained:
                 self._evaluate(iteration)
             if iteration.ended is not None and not iteration.held:
-                self._iterations.remove(iteration)
+                self._forget(iteration)
 
     def _evaluate(self, iteration: Iteration) -> None:
         """An evaluation is over. Where its loop was left, the last batch may have been used or not."""
         stream, held = self._held_out, iteration.held
-        of_train = not any(_is_known(b.evaluated) for b in held) and any(_is_known(b.rows) for b in held)
-        if stream is not None and held and not of_train:
+        if stream is not None and held and not self._is_of_train(iteration):
             stream.mark(MarkKind.EVALUATION_BEGIN, in_fit=self._train.split.in_fit, peek=-1, steps=None)
             segment = stream.open(told_pass=_tells(stream, iteration))
             while held:
@@ -237,6 +279,12 @@ class Loop:
             stream.end(segment, iteration.ended or "closed")
             stream.mark(MarkKind.EVALUATION_END)
         held.clear()
+
+    @staticmethod
+    def _is_of_train(iteration: Iteration) -> bool:
+        """Whether its rows are known as those of the training data, and as nothing else."""
+        held = iteration.held
+        return any(_is_known(b.rows) for b in held) and not any(_is_known(b.evaluated) for b in held)
 
     @staticmethod
     def _put(stream: Stream, segment: Segment, rows: Answer | Identified, unclear: bool = False) -> None:

@@ -141,7 +141,7 @@ def _loop() -> Loop | None:
     recorder = installed.session.recorder("train")
     if recorder is None or recorder.stream.writer is None:
         return None
-    if installed.loop is None or installed.train is not recorder.stream:
+    if installed.loop is None or installed.train is not recorder.stream or not installed.loop.is_here:
         held_out = installed.session.recorder("validation")
         installed.train = recorder.stream
         installed.loop = Loop(recorder.stream, None if held_out is None else held_out.stream)
@@ -203,7 +203,7 @@ class RecordedIterator(Delegate):
             return batch
 
     def __del__(self) -> None:
-        self._audit_end("closed")
+        self._audit_loop.leave(self._audit_told)
 
     def _audit_end(self, how: str, error: BaseException | None = None) -> None:
         try:

@@ -421,6 +421,46 @@ def data_loader_unbuilt(b: Bench) -> None:
     fit(b.model(built=False), torch_loader(num_workers=2), epochs=2, shuffle=False)
 
 
+# --- patching itself
+
+
+def broken(b: Bench) -> None:
+    """Recording fails in every way it is asked, and training goes on as ever."""
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("no recording today")
+
+    net, session = b.model(), b.session
+    session.recorder = session.wrap = fail  # type: ignore[method-assign]
+    fit(net, batches(), steps_per_epoch=3)
+    fit(net, Files(3), validation_data=Files(2))
+    fit(net, tensors(3))
+    net.evaluate(batches(None, 5000), steps=2, verbose=0)
+    net.train_on_batch(*rows(range(4)))
+    fit(net, torch_loader(8), shuffle=False)
+    assert (len(b.truth.trained), len(b.truth.evaluated)) == (12, 4)
+    assert set(session.failures) == {"RuntimeError: no recording today"}
+    del session.recorder, session.wrap
+    session.failures.clear()
+    b.truth.trained.clear()
+    b.truth.evaluated.clear()
+    fit(net, batches(), steps_per_epoch=2)
+
+
+def given_back(b: Bench) -> None:
+    patched = keras.Model.fit, keras.Model.evaluate, keras.Model.train_on_batch, keras.Model.test_on_batch
+    keras_run.install(b.session)
+    assert patched[0] is keras.Model.fit
+    assert keras.Model.fit.__name__ == "fit"
+    keras_run.uninstall()
+    for method in patched:
+        assert getattr(keras.Model, method.__name__) is method.__wrapped__
+    fit(b.model(), Files(3))
+    b.truth.trained.clear()
+    keras_run.install(b.session)
+    fit(b.model(), Files(3))
+
+
 CURRENT: list[Bench] = []
 ONLY_TF = (files_in_executions, pipeline_in_executions, pipeline_distributed, pipeline_of_ragged)
 SCENARIOS = (
@@ -431,7 +471,7 @@ SCENARIOS = (
     files_validated, files_validated_in_part, files_validate_a_generator, files_twice, files_stopped, files_fail,
     files_weighted, files_in_both_places, files_evaluated, pipeline, pipeline_prefetched, pipeline_repeated,
     pipeline_in_part, pipeline_of_a_generator, pipeline_validated, pipeline_validated_in_part, pipeline_stopped,
-    pipeline_weighted, data_loader, data_loader_unbuilt, *(ONLY_TF if TF else ()),
+    pipeline_weighted, data_loader, data_loader_unbuilt, broken, given_back, *(ONLY_TF if TF else ()),
 )  # fmt: skip
 
 

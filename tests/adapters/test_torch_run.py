@@ -32,6 +32,7 @@ UNKNOWN_TRAINED = {
     "pulled_ahead": 9,
     "pulled_by_a_thread": 10,
     "two_loaders": 10,
+    "all_in_one_step": 9,  # or the batches were only looked at, and the step was on something else
 }
 UNKNOWN_EVALUATED = {"validated_inside": 1}  # the last of an evaluation that was left
 
