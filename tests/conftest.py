@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +20,15 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     yield
     os.environ.pop(INHERITED, None)
+
+
+@pytest.fixture(autouse=True)
+def own_hooks() -> Iterator[None]:
+    """A recorder that a test leaves open does not make arrays of the next test remember their rows."""
+    yield
+    reading = sys.modules.get("coverage_audit.recorder.reading")
+    while reading is not None and reading._installed:
+        reading.uninstall()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

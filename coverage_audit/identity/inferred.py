@@ -39,6 +39,13 @@ class Inferred:
         self._reads = reads
         self._local = threading.local()
         reads.listeners += 1
+        self._listens = True
+
+    def close(self) -> None:
+        """Reads need not be remembered for this one any more."""
+        if self._listens:
+            self._listens = False
+            self._reads.listeners -= 1
 
     def next_batch(self) -> int:
         """Begin a batch of this thread: the number of the last read before the batch before it."""

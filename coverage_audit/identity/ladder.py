@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,13 @@ class Recognises(Protocol):
 
     def tell(self, leaf: npt.NDArray[Any], at: int) -> tuple[Found, Answer] | Unknown | None:
         """The rows of an array; None if it cannot be rows of this data; Unknown with a reason if they are not told."""
+
+
+@runtime_checkable
+class Listens(Protocol):
+    """A recogniser that wants to know of reads until it is closed."""
+
+    def close(self) -> None: ...
 
 
 class Ladder:
@@ -205,10 +212,8 @@ class Ladder:
         return [Notice(MarkKind.MISALIGNED, {"batches": n, "detail": fault}, warning)]
 
     def _recognise(self, parts: Sequence[Any], notices: list[Notice]) -> tuple[Found, Answer] | Unknown | None:
-        if self._recognisers is None:
-            self._recognisers = [way for way in (make() for make in self._makers) if way is not None]
         reason: Unknown | None = None
-        for way in self._recognisers:
+        for way in self._made(notices):
             for at, part in enumerate(parts):
                 leaf = as_array(part)
                 if leaf is None or leaf.ndim == 0:
@@ -224,6 +229,29 @@ class Ladder:
                     self._tell_twins(way, notices)
                     return told
         return reason
+
+    def _made(self, notices: list[Notice]) -> list[Recognises]:
+        """The recognisers, made with the first batch that needs them; those that cannot be had are said once."""
+        if self._recognisers is None:
+            self._recognisers = []
+            for make in self._makers:
+                try:
+                    way = make()
+                except (CoverageAuditError, OSError) as error:
+                    notices += self._change(str(error))
+                    continue
+                if way is not None:
+                    self._recognisers.append(way)
+        return self._recognisers
+
+    def close(self) -> None:
+        """Nothing more is asked: what was read need not be remembered any longer."""
+        with self._lock:
+            if self._inferred is not None:
+                self._inferred.close()
+            for way in self._recognisers or ():
+                if isinstance(way, Listens):
+                    way.close()
 
     def _tell_twins(self, way: Recognises, notices: list[Notice]) -> None:
         """Marked whenever more identical rows have come to light."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from coverage_audit.errors import UsageError
 from coverage_audit.identity.given import rows_of_step
+from coverage_audit.identity.ladder import Ladder
 from coverage_audit.model.contract import Contract
 from coverage_audit.model.event import MarkKind
 from coverage_audit.model.run import SplitInfo
@@ -159,6 +160,8 @@ class Recorder:
             if self._reading:
                 self._reading = False
                 uninstall()
+            if isinstance(self._way, Ladder):
+                self._way.close()
 
     def __enter__(self) -> Self:
         return self

@@ -83,7 +83,7 @@ def _recognisers(
 
         if contents is None:
             return None
-        return Content(declared, contents, find_index(dataset), offset)
+        return Content(declared, contents, find_index(dataset), offset, dataset.shards.selected)
 
     if identify == "tracer":
         if tracer() is None:
@@ -92,4 +92,7 @@ def _recognisers(
                 slug="no-tracer",
             )
         return [tracer]
-    return {"auto": [tracer, content], "content": [content]}.get(identify, [])
+    if identify == "content":
+        made = content()  # now, so that it hears of all reads
+        return [lambda: made]
+    return [tracer, content] if identify == "auto" else []

@@ -255,6 +255,9 @@ def writer_at(log: str | Path, options: LogOptions, place: Place) -> Writer:
         writer = _writers.get(path)
         if writer is None:
             writer = _writers[path] = Writer(path, options, place)
+            process = sys.modules.get("multiprocessing.process")
+            if process is not None and process.parent_process() is not None:
+                _close_at_exit_of_child(writer)
         elif options.run_id not in (None, writer.log.run_id):
             raise UsageError(
                 f"run_id={options.run_id!r}: this process is recording run {writer.log.run_id!r} into {path.name}; "
