@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Any
 
+from coverage_audit.adapters.torch_iteration import Held, Iteration
 from coverage_audit.identity.batches import Answer, Identified, Run, Unknown
 from coverage_audit.model.event import BatchRows, MarkKind
 from coverage_audit.recorder.segment import Segment
@@ -25,57 +25,6 @@ HELD_AT_MOST = 1 << 17
 
 _UNASKED = Unknown(-1, "not looked for", meant=True)
 _TWO_READINGS = "which of the batches pulled since the last step were trained on cannot be told"
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """The rows of a batch that waits for its step; ``evaluated``: as the held-out data knows them."""
-
-    rows: Answer | Identified
-    evaluated: Answer | Identified
-    thread: int
-
-
-@dataclass(slots=True, eq=False)
-class Pattern:
-    """How a loader is used. ``per_step``: batches per step, None before that is known; ``unclear``: it never is.
-
-    ``suspected``: how many the only step of an iteration came after; once more, and it is known.
-    """
-
-    per_step: int | None = None
-    unclear: bool = False
-    suspected: int | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Iteration:
-    """One ``iter()`` of a loader.
-
-    ``rows``, ``length``: rows of its data and batches in it, None where nobody knows. ``ahead``: how many batches its
-    caller is known to pull before it needs them. ``inner``: the iterator.
-    """
-
-    pattern: Pattern
-    inner: Any = None
-    rows: int | None = None
-    length: int | None = None
-    ahead: int = 0
-    held: deque[_Held] = field(default_factory=deque)
-    delivered: int = 0
-    fresh: int = 0
-    """Batches since the last step."""
-    trained: bool = False
-    first_step: int | None = None
-    """Batches before the first step, while a second one has to say what they were."""
-    without_gradients: bool = False
-    ended: str | None = None
-    segments: list[Segment] = field(default_factory=list)
-
-    @property
-    def at_end(self) -> bool:
-        """Whether nothing more comes."""
-        return self.ended is not None or self.delivered == self.length
 
 
 class Loop:
@@ -123,7 +72,7 @@ class Loop:
                 handed_on, rows = self._train.identify(batch)
             if self._held_out is not None and undecided:
                 handed_on, evaluated = self._held_out.identify(batch)
-            iteration.held.append(_Held(rows, evaluated, threading.get_ident()))
+            iteration.held.append(Held(rows, evaluated, threading.get_ident()))
             iteration.fresh += 1
             if len(iteration.held) > HELD_AT_MOST:
                 self._forget(iteration)
@@ -164,15 +113,15 @@ class Loop:
             after = not live and not rest  # the step comes when a loop is over, or its last batches were pulled ahead
             if after:
                 ended = [i for i in self._iterations if i.ended is not None and i.held]
-                live = [i for i in ended if i.ahead and i.trained] or [i for i in fresh if self._is_of_train(i)]
+                live = [i for i in ended if i.ahead and i.trained] or [i for i in fresh if i.is_of_train]
             carried = sum(len(i.held) for i in rest)
             sure = len(live) == 1 and not (after and not live[0].trained)
-            known = [self._judge(live[0], carried)] if sure else [False] * len(live)
+            known = [live[0].judge(carried)] if sure else [False] * len(live)
             for iteration in rest:
                 self._train_on(iteration, len(iteration.held), unclear=known == [False])
             for iteration, clear in zip(live, known, strict=True):
                 if clear is not None:
-                    self._train_on(iteration, self._ready(iteration), unclear=not clear)
+                    self._train_on(iteration, iteration.ready, unclear=not clear)
             for iteration in fresh:
                 iteration.fresh = 0
             self._settle()
@@ -196,39 +145,6 @@ class Loop:
 
     def _forget(self, iteration: Iteration) -> None:
         self._iterations = [i for i in self._iterations if i is not iteration]
-
-    @staticmethod
-    def _ready(iteration: Iteration) -> int:
-        """How many batches that wait have reached the loop's body."""
-        if not iteration.ahead:
-            return len(iteration.held)
-        if iteration.ended is None:
-            return len(iteration.held) - iteration.ahead
-        return min(len(iteration.held), iteration.pattern.per_step or len(iteration.held))
-
-    def _judge(self, iteration: Iteration, carried: int) -> bool | None:
-        """Whether a step was surely on the batches of this iteration that are ready, beside ``carried`` ones of an
-        earlier one. None: the next step will tell."""
-        pattern, ready = iteration.pattern, self._ready(iteration) + carried
-        if any(batch.thread != threading.get_ident() for batch in iteration.held):
-            pattern.unclear = True  # another thread pulls, and nobody knows how far ahead
-        if pattern.unclear:
-            return False
-        if pattern.per_step is not None:
-            pattern.unclear = ready < pattern.per_step and not iteration.at_end
-            return ready == pattern.per_step or (ready < pattern.per_step and iteration.at_end)
-        first, more = iteration.first_step, ready - (iteration.first_step or 0)
-        if first is None and ready > 1 and not iteration.at_end:
-            iteration.trained, iteration.first_step = True, ready
-            return None
-        if first is None and ready > 1 and pattern.suspected != ready:
-            pattern.suspected = ready
-            return False
-        if first is None or more == first or (more < first and iteration.at_end):
-            pattern.per_step = ready if first is None else first
-            return True
-        pattern.unclear = True
-        return False
 
     def _train_on(self, iteration: Iteration, count: int, *, unclear: bool = False) -> None:
         """The first ``count`` batches that wait were trained on; ``unclear``: these or others."""
@@ -269,7 +185,7 @@ class Loop:
     def _evaluate(self, iteration: Iteration) -> None:
         """An evaluation is over. Where its loop was left, the last batch may have been used or not."""
         stream, held = self._held_out, iteration.held
-        if stream is not None and held and not self._is_of_train(iteration):
+        if stream is not None and held and not iteration.is_of_train:
             stream.mark(MarkKind.EVALUATION_BEGIN, in_fit=self._train.split.in_fit, peek=-1, steps=None)
             segment = stream.open(told_pass=_tells(stream, iteration))
             while held:
@@ -279,12 +195,6 @@ class Loop:
             stream.end(segment, iteration.ended or "closed")
             stream.mark(MarkKind.EVALUATION_END)
         held.clear()
-
-    @staticmethod
-    def _is_of_train(iteration: Iteration) -> bool:
-        """Whether its rows are known as those of the training data, and as nothing else."""
-        held = iteration.held
-        return any(_is_known(b.rows) for b in held) and not any(_is_known(b.evaluated) for b in held)
 
     @staticmethod
     def _put(stream: Stream, segment: Segment, rows: Answer | Identified, unclear: bool = False) -> None:
@@ -297,10 +207,6 @@ def _tells(stream: Stream, iteration: Iteration) -> bool:
     """Whether an iteration of so many rows goes once through the data: else passes are told from the rows."""
     shards = stream.split.shards
     return shards is not None and iteration.rows == shards.rows
-
-
-def _is_known(rows: Answer | Identified) -> bool:
-    return not isinstance(rows.rows if isinstance(rows, Identified) else rows, Unknown)
 
 
 def _count(rows: Answer) -> int:

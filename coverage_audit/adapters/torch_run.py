@@ -19,7 +19,8 @@ from typing import Any
 from coverage_audit.adapters.choice import loaded
 from coverage_audit.adapters.feed import FEEDS, Feed
 from coverage_audit.adapters.session import Session
-from coverage_audit.adapters.torch_loop import Iteration, Loop, Pattern
+from coverage_audit.adapters.torch_iteration import Iteration, Pattern
+from coverage_audit.adapters.torch_loop import Loop
 from coverage_audit.recorder.proxy import Delegate
 from coverage_audit.recorder.stream import Stream
 

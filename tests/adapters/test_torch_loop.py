@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from test_keras_training import rows_by
 
 import coverage_audit as ca
-from coverage_audit.adapters.torch_loop import Iteration, Loop, Pattern
+from coverage_audit.adapters.torch_iteration import Iteration, Pattern
+from coverage_audit.adapters.torch_loop import Loop
 from coverage_audit.runlog.reader import read_log
 
 HELD_OUT = 5000
