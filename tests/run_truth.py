@@ -49,6 +49,7 @@ class Style:
 
     ``expect``: "right" (every step), "unknown" (none can be known), "either" (right or unknown, as numpy lets us see).
     ``status``: the exit status that the script has by itself.
+    ``told_by``: "x", or "y" where only labels tell rows apart.
     """
 
     script: str
@@ -58,6 +59,7 @@ class Style:
     expect: str = "right"
     backend: str = "tensorflow"
     status: int = 0
+    told_by: str = "x"
 
     def __str__(self) -> str:
         data = () if self.data == "npy" else (self.data.replace(" ", "_"),)
@@ -96,7 +98,7 @@ class Ran:
         """Sample ids of each step that really was done, in order."""
         path = self.folder / "truth.jsonl"
         told = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        return [_ids(step) for step in told if step["part"] == part]
+        return [_ids(step, self.style.told_by) for step in told if step["part"] == part]
 
     def steps(self, split: str = "train") -> list[Step]:
         """What was recorded of each step; of each yield where nobody told of steps."""
@@ -168,10 +170,10 @@ def recorded(log: Log, writer: Writer, split: str) -> Iterator[Step]:
         yield step
 
 
-def _ids(said: dict[str, Any]) -> list[int]:
+def _ids(said: dict[str, Any], told_by: str) -> list[int]:
     if "windows" in said:
         return [first + k for first, length in said["windows"] for k in range(length)]
-    return list(said["x"])
+    return list(said[told_by])
 
 
 def command(style: Style, folder: Path) -> list[str]:

@@ -31,7 +31,6 @@ KERAS = [
     Style("stacked_lists"),
     Style("arrays_of_lists"),
     Style("preallocated"),
-    Style("one_buffer"),
     Style("moved"),
     Style("carried_over"),
     Style("buffer_of_rows"),
@@ -58,7 +57,7 @@ KERAS = [
     Style("sequence", ("4",)),
     Style("tf_generator"),
     Style("tf_slices"),
-    Style("repeated", data="repeated"),
+    Style("repeated", data="repeated", told_by="y"),
     Style("forks"),
     Style("odd_files", data="odd"),
     Style("fancy", data="big-endian", options=NPY[:2]),
@@ -83,6 +82,7 @@ VALIDATED = [
 ]
 REPEATED = Style("repeated_in_lists", data="repeated")
 MISALIGNED = Style("misaligned")
+ONE_BUFFER = [Style("one_buffer", expect="either"), Style("one_buffer", expect="either", backend="torch")]
 REPLACED = Style("replaced", expect="either")
 WHOLE = Style("whole_arrays")
 CUT_SHORT = [
@@ -91,7 +91,9 @@ CUT_SHORT = [
     Style("ends_badly", ("raise",), status=1),
     Style("ends_badly", ("status",), status=7),
 ]
-NOWHERE = Style("torch_windows", (), "train.bin", (*BIN, "--loader", "get_batch", "--log", "shards/train.bin/run.parquet"))
+NOWHERE = Style(
+    "torch_windows", (), "train.bin", (*BIN, "--loader", "get_batch", "--log", "shards/train.bin/run.parquet")
+)
 ON_IMPORT = Style("ends_badly", ("import",), status=1)
 
 
@@ -166,6 +168,14 @@ def test_misaligned_labels_are_a_finding(ran: Ran) -> None:
     """GIVEN labels of the rows before THEN the rows are those of the features, and CA609 says what is wrong."""
     check(ran)
     assert "CA609" in {finding.code for finding in ca.audit(str(ran.log_path)).findings}
+
+
+@pytest.mark.parametrize("style", ONE_BUFFER, ids=str)
+def test_batches_that_were_overwritten_while_keras_kept_them(ran: Ran) -> None:
+    """GIVEN one array for all batches THEN those that Keras looked at beforehand are unknown, and that is said."""
+    check(ran)
+    assert set(ran.compare().unknown) <= {0, 1}
+    assert "same memory" in ran.err
 
 
 @pytest.mark.parametrize("style", [REPLACED], ids=str)
