@@ -10,11 +10,13 @@ import numpy.typing as npt
 from coverage_audit.identity.elementwise import known_of_elementwise, known_of_product
 from coverage_audit.identity.functions import ELEMENTWISE, READS_ONLY, RULES
 from coverage_audit.identity.leads import Known, shape_of
+from coverage_audit.identity.loans import expect_loans
 from coverage_audit.identity.reads import READS
 from coverage_audit.identity.remembering import (
     Remembering,
+    ask,
     find_rows,
-    known_of,
+    known_of_value,
     remember,
     remember_view,
     tell_reads,
@@ -28,7 +30,7 @@ Array = npt.NDArray[Any]
 def after_ufunc(ufunc: np.ufunc, method: str, inputs: Any, kwargs: Any, outs: Any, result: Any) -> Any:
     if method == "at":
         for one in inputs[2:]:
-            if known_of(one) is not None:
+            if ask(one) is not None:
                 written(inputs[0])
         rows = find_rows(inputs[0]) if isinstance(inputs[0], Remembering) else None
         if rows is not None:
@@ -53,10 +55,10 @@ def after_ufunc(ufunc: np.ufunc, method: str, inputs: Any, kwargs: Any, outs: An
 def _known_of_ufunc(ufunc: np.ufunc, method: str, inputs: Any, kwargs: Any, made: Array) -> Known | None:
     if method == "__call__":
         if ufunc.signature is None:
-            return known_of_elementwise(known_of, inputs, made)
-        return known_of_product(known_of, inputs, made) if ufunc is np.matmul and not kwargs.get("axes") else None
+            return known_of_elementwise(ask, inputs, made)
+        return known_of_product(ask, inputs, made) if ufunc is np.matmul and not kwargs.get("axes") else None
     if method in {"reduce", "accumulate"}:
-        known = known_of(inputs[0])
+        known = ask(inputs[0])
         axis = kwargs.get("axis", 0)
         if known is None or axis is None:
             return None
@@ -88,16 +90,17 @@ def after_function(func: Any, args: Any, kwargs: Any, tracked: list[Any], bared:
     if result is None:
         _after_silence(func, args, kwargs, tracked)
     elif type(result) is np.ndarray:
-        bare_args, bare_kwargs = bared
-        for one, given in zip((*args, *kwargs.values()), (*bare_args, *bare_kwargs.values()), strict=True):
-            if given is result:
-                if one is not result and func not in READS_ONLY:
-                    _enter_out(one, _known_by_rule(func, args, kwargs, result, among=ELEMENTWISE), partly=False)
-                return one
+        given = argument_returned(args, kwargs, bared, result)
+        if given is not None:
+            if given is not result and func not in READS_ONLY:
+                _enter_out(given, _known_by_rule(func, args, kwargs, result, among=ELEMENTWISE), partly=False)
+            return given
         shown = _shown(result, tracked)
         if shown is not None:
             return remember_view(result, shown)
         _tell(tracked)
+        if func is np.empty_like and result.ndim == 0 and (rows := find_rows(tracked[0])) is not None:
+            expect_loans(rows[0])
         return remember(result, _known_by_rule(func, args, kwargs, result, among=RULES))
     elif type(result) is list or type(result) is tuple:
         kind = type(result)
@@ -107,12 +110,21 @@ def after_function(func: Any, args: Any, kwargs: Any, tracked: list[Any], bared:
     return result
 
 
+def argument_returned(args: Any, kwargs: Any, bared: Any, result: Any) -> Any:
+    """The argument that a function has given back (as ``out``), as the caller gave it; None if it gave none."""
+    bare_args, bare_kwargs = bared
+    for one, given in zip((*args, *kwargs.values()), (*bare_args, *bare_kwargs.values()), strict=True):
+        if given is result:
+            return one
+    return None
+
+
 def _after_silence(func: Any, args: Any, kwargs: Any, tracked: list[Any]) -> None:
     """A function without a result has written to an argument, if it is not known that it only reads."""
     if func is np.copyto and len(args) == 2 and "where" not in kwargs and args[0] is tracked[0]:
         rows = find_rows(args[0])
         if rows is not None:
-            enter(rows, args[0], Ellipsis, args[1], known_of(args[1]))
+            enter(rows, args[0], Ellipsis, args[1], known_of_value(args[1]))
     elif func not in READS_ONLY:
         for one in tracked:
             written(one)
@@ -125,7 +137,7 @@ def _tell(tracked: list[Any]) -> None:
 
 def _known_by_rule(func: Any, args: Any, kwargs: Any, result: Array, among: Any) -> Known | None:
     rule = RULES.get(func) if func in among else None
-    return None if rule is None else rule(known_of, result, args, kwargs)
+    return None if rule is None else rule(ask, result, args, kwargs)
 
 
 def _listed(result: Any, tracked: list[Any]) -> Any:

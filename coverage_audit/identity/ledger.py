@@ -61,16 +61,21 @@ class Ledger:
         "_row_is_dense",
         "_scattered",
         "_shared",
-        "_size",
         "_step",
         "altered",
+        "loans",
         "row_bytes",
+        "size",
     )
 
     altered: bool
     """Whether any row may differ from what is in its file."""
     row_bytes: int
     """Bytes of the elements of one row."""
+    size: int
+    """Number of rows."""
+    loans: int
+    """How many of the next single numbers read are remembered, see :mod:`~coverage_audit.identity.loans`."""
 
     def __init__(self, array: Array, known: Known) -> None:
         """``array`` begins with the axes of ``known.lead``. Raises ``ValueError`` if it does not."""
@@ -80,6 +85,7 @@ class Ledger:
         if array.shape[:m] != shape:
             raise ValueError(f"an array of shape {array.shape} does not begin with axes of shape {shape}")
         self.altered = known.altered
+        self.loans = 0
         self._ids: Span | Windows | Ints | None
         if isinstance(lead, int):
             self._ids = Span(lead, 0 if lead < 0 else 1, 1)
@@ -88,7 +94,7 @@ class Ledger:
         else:
             self._ids = lead
         self._shared = True  # the ids may be another ledger's too: a copy is made before the first change
-        self._size = math.prod(shape)
+        self.size = math.prod(shape)
         self._dtype = array.dtype
         self._address = int(array.__array_interface__["data"][0])
         strides = array.strides
@@ -102,7 +108,7 @@ class Ledger:
         forward = all(stride > 0 for _, stride in self._row)
         self._step = _row_step(shape, strides, self._extent) if array.size and forward else 0
         self._scattered = self._step < self._extent
-        if self._scattered and (m != 1 or not _is_unique(self._row, self._step, array.itemsize, self._size)):
+        if self._scattered and (m != 1 or not _is_unique(self._row, self._step, array.itemsize, self.size)):
             self._step = 0
 
     def place_of_all(self, shape: tuple[int, ...]) -> Place:
@@ -146,7 +152,7 @@ class Ledger:
         ways = [(n - 1) * step for n, step in zip(place.counts, place.steps, strict=True)]
         first = place.start + sum(way for way in ways if way < 0)
         last = place.start + sum(way for way in ways if way > 0)
-        return first >= 0 and last < self._size
+        return first >= 0 and last < self.size
 
     def look(self, place: Place) -> Lead | None:
         """The lead of the array at this place; None if nothing is known of this memory any more."""
@@ -154,20 +160,22 @@ class Ledger:
         ids = self._ids
         if ids is None:
             return None
+        if 0 in counts:
+            return np.empty(counts, np.int64)
         if isinstance(ids, Span):
             return _of_span(ids, start, steps, counts)
         if isinstance(ids, Windows):
             lead = _of_windows(ids, start, steps, counts)
             if lead is not None:
                 return lead
-            ids = _written_out(ids, self._size)
+            ids = _written_out(ids, self.size)
         if not counts:
             return int(ids[start])
         self._shared = True
         if len(counts) == 1:
             (step,), (n,) = steps, counts
             if step == 1:
-                return ids if n == self._size else ids[start : start + n]
+                return ids if n == self.size else ids[start : start + n]
         return _region(ids, start, steps, counts)
 
     def write(self, place: Place, lead: Lead | None, *, partly: bool = False) -> None:
@@ -175,7 +183,7 @@ class Ledger:
 
         ``partly``: only over some of their elements, so a row stays what it was unless another one is mixed in.
         """
-        if self._ids is None:
+        if self._ids is None or 0 in place.counts:
             return
         if partly:
             self.altered = True
@@ -218,7 +226,7 @@ class Ledger:
         ids = self._ids
         if not isinstance(ids, np.ndarray):
             assert ids is not None
-            ids = _written_out(ids, self._size)
+            ids = _written_out(ids, self.size)
         elif self._shared:
             ids = ids.copy()
         self._ids = ids
@@ -270,7 +278,7 @@ def _of_span(span: Span, start: int, steps: tuple[int, ...], counts: tuple[int, 
 def _of_windows(windows: Windows, start: int, steps: tuple[int, ...], counts: tuple[int, ...]) -> Lead | None:
     """The lead at this place among windows one after the other; None if it takes every id to say."""
     firsts, length = windows
-    if length == 0 or 0 in counts:
+    if length == 0:
         return None
     at, off = divmod(start, length)
     if not counts:

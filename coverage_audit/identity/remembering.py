@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from coverage_audit.identity.elementwise import widens
-from coverage_audit.identity.leads import Known, TooManyError, public, shape_of
+from coverage_audit.identity.leads import UNKNOWN, Known, TooManyError, public, shape_of
 from coverage_audit.identity.ledger import Ledger, Place
+from coverage_audit.identity.loans import known_of_number
 from coverage_audit.identity.reads import READS
 from coverage_audit.identity.writing import enter_unknown
 
@@ -27,8 +28,13 @@ Rows = tuple[Ledger, Place | None]
 STUMBLES: deque[str] = deque(maxlen=16)
 """Why rows were not followed, where that was not foreseen: the last tracebacks."""
 
-_FORESEEN = (TooManyError, IndexError)
-"""More ids than are written out, and functions called by the names of all their arguments."""
+
+class LostRowsError(Exception):
+    """An array shows rows that are known, but not row by row: it is no constant, so it spoils what it is mixed into."""
+
+
+_FORESEEN = (TooManyError, LostRowsError, IndexError)
+"""The last: functions called by the names of all their arguments."""
 
 _put = object.__setattr__
 
@@ -55,6 +61,24 @@ def known_of(thing: Any) -> Known | None:
         return None
     lead = ledger.look(place)
     return None if lead is None else Known(lead, ledger.altered or not place.whole)
+
+
+def ask(thing: Any) -> Known | None:
+    """What an argument of an operation knows; None if it is a constant. Raises :class:`LostRowsError`."""
+    known = known_of(thing)
+    if known is None and isinstance(thing, Remembering) and find_rows(thing) is not None:
+        raise LostRowsError
+    return known
+
+
+def known_of_value(thing: Any) -> Known | None:
+    """As :func:`ask`, of what has been written somewhere."""
+    if isinstance(thing, np.number):
+        return known_of_number(thing)
+    try:
+        return ask(thing)
+    except LostRowsError:
+        return Known(UNKNOWN, altered=True)
 
 
 def find_rows(array: Any) -> Rows | None:
@@ -109,7 +133,7 @@ def copied(source: Any, result: Array) -> Array:
 
 def written(array: Any, along: Any = None) -> None:
     """Something was written into an array; ``along``: only within entries, if this axis is inside them."""
-    rows = find_rows(array)
+    rows = find_rows(array) if isinstance(array, Remembering) else None
     if rows is None:
         return
     ledger, place = rows

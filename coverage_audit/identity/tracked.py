@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from coverage_audit.identity.following import after_function, after_ufunc
+from coverage_audit.identity.following import after_function, after_ufunc, argument_returned
 from coverage_audit.identity.indexing import known_of_copy
 from coverage_audit.identity.leads import Known, public, reshape
 from coverage_audit.identity.ledger import Place
+from coverage_audit.identity.loans import lend
 from coverage_audit.identity.reads import READS
 from coverage_audit.identity.remembering import (
     Remembering,
@@ -23,6 +24,7 @@ from coverage_audit.identity.remembering import (
     copied,
     find_rows,
     known_of,
+    known_of_value,
     remember,
     spoil,
     stumble,
@@ -57,7 +59,7 @@ class Remembers(_Base):
         rows = self._rows or find_rows(self)
         if rows is not None:
             try:
-                enter(rows, self, key, value, known_of(value))
+                enter(rows, self, key, value, known_of_value(value))
             except Exception as error:  # noqa: BLE001 - the user's write is done; what cannot be entered is unknown
                 rows[0].spoil()
                 stumble(error)
@@ -104,7 +106,7 @@ class Remembers(_Base):
         except Exception as error:  # noqa: BLE001 - as in __setitem__
             stumble(error)
             for one in outs:
-                spoil(one)
+                written(one)
             if out is None:
                 return result
             if not isinstance(result, tuple):
@@ -123,11 +125,13 @@ class Remembers(_Base):
             return after_function(func, args, kwargs, tracked, (bare_args, bare_kwargs), result)
         except Exception as error:  # noqa: BLE001 - as in __setitem__
             stumble(error)
-            if isinstance(result, np.ndarray) and result.base is None and type(result) is np.ndarray:
-                return result
-            for one in tracked:
-                spoil(one)
-            return result
+            if result is None:
+                for one in tracked:
+                    written(one)
+            given = argument_returned(args, kwargs, (bare_args, bare_kwargs), result)
+            if given is not None:
+                written(given)
+            return result if given is None else given
 
     # ---- methods that numpy runs without asking, and that copy
 
@@ -162,6 +166,9 @@ class Remembers(_Base):
 
     def repeat(self, repeats: Any, axis: Any = None) -> Any:
         return np.repeat(self, repeats, axis)
+
+    def round(self, decimals: Any = 0, out: Any = None) -> Any:
+        return np.round(self, decimals, out)
 
     def dot(self, b: Any, out: Any = None) -> Any:
         return np.dot(self, b, out)
@@ -224,8 +231,11 @@ class TrackedArray(Remembers, np.ndarray[Any, Any]):
 
     def __getitem__(self, key: Any) -> Any:
         out = _get(self, key)
-        if type(out) is not TrackedArray:
-            return out  # a scalar
+        if type(out) is not TrackedArray:  # a scalar
+            rows = self._rows
+            if rows is not None and rows[0].loans:
+                _lend(rows, key, out)
+            return out
         kind = type(key)
         if kind is int or kind is slice or kind in _INTEGERS:
             rows = self._rows
@@ -298,6 +308,15 @@ def _cut(rows: Rows, key: Any) -> Rows | None:
         return ledger, Place(start + step * (at if at >= 0 else at + n), (), (), whole)
     first, stop, by = key.indices(n)
     return ledger, Place(start + step * first, (step * by,), (len(range(first, stop, by)),), whole)
+
+
+def _lend(rows: Rows, key: Any, number: Any) -> None:
+    try:
+        cut = _cut(rows, key) if type(key) is int else None
+        if cut is not None and cut[1] is not None:
+            lend(cut[0], cut[1], number)
+    except Exception as error:  # noqa: BLE001 - as in __setitem__
+        stumble(error)
 
 
 def _picked(source: Any, key: Any, out: Any) -> Any:

@@ -73,7 +73,8 @@ def _enter_at(
         ledger.altered = True
     if isinstance(lead, int) and not m:
         return ledger.write(place, lead, partly=not covered)
-    return ledger.write(place, _fitting(lead, value.ndim - inner, place.counts, len(shape) - m), partly=not covered)
+    fitting = _fitting(lead, value.ndim - inner, place.counts, len(shape) - m)
+    return ledger.write(place, fitting, partly=not covered and fitting is not None)
 
 
 def _fitting(lead: Lead, inner: int, counts: tuple[int, ...], row_axes: int) -> Lead | None:

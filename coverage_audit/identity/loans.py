@@ -1,0 +1,48 @@
+"""Single numbers on their way from one place of an array to another.
+
+``numpy.random.shuffle`` moves the elements of a 1-d array one by one as numpy scalars, which cannot carry rows. It
+begins with ``empty_like`` of one element; from then on the numbers read from that array are remembered, as objects: a
+number that is written is known only if it is the very object that was read lately.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from coverage_audit.identity.leads import Known
+from coverage_audit.identity.ledger import Ledger, Place
+
+_KEPT = 4
+"""Numbers that are remembered; a shuffle has one in hand."""
+
+
+class _Lent(threading.local):
+    """Of one thread: (number, what it knows), the latest last. That it is kept makes the object unmistakable."""
+
+    def __init__(self) -> None:
+        self.numbers: deque[tuple[Any, Known]] = deque(maxlen=_KEPT)
+
+
+_lent = _Lent()
+
+
+def expect_loans(ledger: Ledger) -> None:
+    """Elements are about to be moved one by one."""
+    ledger.loans = 2 * ledger.size
+
+
+def lend(ledger: Ledger, place: Place, number: Any) -> None:
+    """A number was read. True and False are no objects of their own, records are views: these are not remembered."""
+    ledger.loans -= 1
+    lead = ledger.look(place) if isinstance(number, np.number) else None
+    if lead is not None:
+        _lent.numbers.append((number, Known(lead, ledger.altered or not place.whole)))
+
+
+def known_of_number(number: Any) -> Known | None:
+    """What a number knows that is being written."""
+    return next((known for lent, known in _lent.numbers if lent is number), None)
