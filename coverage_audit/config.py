@@ -55,6 +55,8 @@ class Config:
     log: str = "run.parquet"
     gates: Gates = field(default_factory=Gates)
     exit_zero: bool = False
+    verify_every: int = 64
+    """Of how many recorded batches one is held against the files."""
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     run: RunSettings = field(default_factory=RunSettings)
 
@@ -106,7 +108,7 @@ def _table(path: Path) -> dict[str, Any] | None:
 
 def _config(facts: Mapping[str, Any], path: str, log: str | None) -> Config:
     known = _checked(facts, path, _KEYS)
-    own = {key: known.pop(key) for key in ("log", "exit_zero", "run", "rules") if key in known}
+    own = {key: known.pop(key) for key in ("log", "exit_zero", "verify_every", "run", "rules") if key in known}
     if log:
         own["log"] = log
     return Config(gates=Gates(**known), **own)
@@ -224,6 +226,7 @@ _KEYS: dict[str, Any] = {
     "max-repeated": _count,
     "allow-incomplete": _flag,
     "exit-zero": _flag,
+    "verify-every": _positive,
     "run": _run,
     "rules": _thresholds,
 }

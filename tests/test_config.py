@@ -19,6 +19,7 @@ max-missed = 3
 max-repeated = 0
 allow-incomplete = true
 exit-zero = true
+verify-every = 16
 [rules.CA202]
 spread = 2
 [run]
@@ -43,7 +44,7 @@ def refusal(folder: Path, text: str) -> str:
 
 
 def test_nothing_is_configured(tmp_path: Path) -> None:
-    assert read_config(tmp_path, {}) == Config("run.parquet", Gates((), (), 0, None, False), False, {})
+    assert read_config(tmp_path, {}) == Config("run.parquet", Gates((), (), 0, None, False), False, 64, {})
 
 
 def test_every_key(tmp_path: Path) -> None:
@@ -53,6 +54,7 @@ def test_every_key(tmp_path: Path) -> None:
         log="logs/run.parquet",
         gates=Gates(("CA201",), ("drifting-epochs", "CA606"), 3, 0, True),
         exit_zero=True,
+        verify_every=16,
         rules={"CA202": {"spread": 2}},
         run=RunSettings(
             data=("shards/x_*.npy",),
@@ -108,7 +110,7 @@ def test_the_environment_names_a_file_and_a_log(tmp_path: Path) -> None:
         (
             "colour = 1",
             "unknown key 'colour'; known: log, fail-on, warn-on, max-missed, max-repeated, allow-incomplete, "
-            "exit-zero, run, rules",
+            "exit-zero, verify-every, run, rules",
             "unknown-key",
         ),
         ("run = 1", "run = 1 is a whole number: give a table, [tool.coverage-audit.run]", "bad-setting"),

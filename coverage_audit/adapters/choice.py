@@ -35,7 +35,6 @@ def wrap(
     if_exists: str = "archive",
     data_parallel: tuple[int, int] | None = None,
     sync_every: float | None = None,
-    verify_every: int = 64,
 ) -> Any:
     """Record what ``loader`` yields; what comes back behaves as ``loader`` does.
 
@@ -49,9 +48,10 @@ def wrap(
     callable; they are removed before the batch goes on. ``identify``: how to find the rows otherwise; "auto" tries
     what arrays remember ("provenance": the files of ``dataset`` that are opened from now on), what they are views of
     ("views"), what they contain ("content", "tracer") and what was read just before ("inferred"); naming one forces
-    it, "off" does not look. ``verify_every``: one batch in so many is held against the files. ``run_id``, ``resume``, ``if_exists`` ("archive" or "error"): whose
-    log it is. ``data_parallel``: (index, size) instead of what the environment says. ``sync_every``: seconds between
-    writes through to the disk, for machines that may crash.
+    it, "off" does not look. One batch in ``verify-every`` of the configuration (64) is held against the files.
+    ``run_id``, ``resume``, ``if_exists`` ("archive" or "error"): whose log it is. ``data_parallel``: (index, size)
+    instead of what the environment says. ``sync_every``: seconds between writes through to the disk, for machines
+    that may crash.
 
     With COVERAGE_AUDIT_DISABLE=1 nothing is recorded and everything else is the same.
 
@@ -73,7 +73,6 @@ def wrap(
         if_exists=if_exists,
         data_parallel=data_parallel,
         sync_every=sync_every,
-        verify_every=verify_every,
     )
     return adapter(loader, recorder)
 

@@ -6,7 +6,7 @@ SLUGS = {
     # The data.
     "bad-manifest": "The file is not a dataset manifest: it is no JSON, or shards, paths and partners do not fit "
     "together. Write it again with Dataset.save().",
-    "changed-file": "A file of the data is gone, or is not the one that was opened or declared. Rows that could only be "
+    "changed-file": "A file of the data is gone, or is not the one that was declared. Rows that could only be "
     "told by comparing with the file are unknown from then on.",
     "counts-batches": "len() of a loader (a torch DataLoader, a Keras PyDataset) is a number of batches. Coverage is "
     "counted in rows: give Dataset.of() the number of rows or the arrays behind the loader.",
@@ -40,12 +40,12 @@ SLUGS = {
     "declare a contract such as with-replacement instead.",
     "same-shard-twice": "One file was named twice, perhaps by two patterns or through a link, and its rows would count "
     "twice; or two shards have one name.",
-    "several-arrays": "The rows of a file with several arrays (x and y) cannot be read without the name of one: open the "
-    "dataset as 'file.npz::x'.",
+    "several-arrays": "The rows of a file with several arrays (x and y) cannot be read without the name of one: open "
+    "the dataset as 'file.npz::x'.",
     "unaligned-files": "The files of aligned= must pair with the shards one by one: as many files, the same row "
     "counts, and the same numbers in their names where both come from patterns.",
-    "uneven-members": "The arrays of one file (.npz, HDF5, zarr) have different lengths, so the file alone does not say "
-    "which are the rows. Name one as in 'file.npz::x'.",
+    "uneven-members": "The arrays of one file (.npz, HDF5, zarr) have different lengths, so the file alone does not "
+    "say which are the rows. Name one as in 'file.npz::x'.",
     "unreadable-rows": "The values of these rows cannot be read back and compared: Python objects, values of varying "
     "length, HDF5 datasets put together from other files, shards without a file.",
     "unsupported-format": "The dataset reads .npy, .npz and HDF5 files, zarr stores, and flat files of numbers whose "

@@ -22,7 +22,7 @@ from coverage_audit.identity.parts import arrays, as_array, handed_on, rows_list
 from coverage_audit.identity.provenance import altered, shadow_of
 from coverage_audit.identity.shadows import Shadow
 from coverage_audit.identity.verification import Contents, holds
-from coverage_audit.identity.views import NO_VIEW, Doubt, Seen, Views
+from coverage_audit.identity.views import CHANGED, NO_VIEW, Doubt, Seen, Views
 from coverage_audit.model.event import VERIFIED, Found, MarkKind
 from coverage_audit.model.rows import Ints
 
@@ -160,7 +160,7 @@ class Ladder:
 
     def _replaced(self, shadow: Shadow) -> Unknown | None:
         path = self._declared.replaced(shadow)
-        return None if path is None else Unknown(-1, "a declared file was replaced while the run went on", path)
+        return None if path is None else Unknown(-1, CHANGED, path)
 
     def _checked(self, voice: Voice, parts: Sequence[Any], number: int, notices: list[Notice]) -> int | None:
         """How the rows are known, with the VERIFIED bit if they were looked up just now; None if they are wrong."""
@@ -176,7 +176,7 @@ class Ladder:
             right = holds(self._declared, self._contents, leaf, voice.rows, altered=may_differ)
         except (CoverageAuditError, OSError) as error:
             self._verified.setdefault(found, -1)
-            notices += self._change(str(error))
+            notices += self._change(error)
             return int(found)
         last = self._verified.get(found, -1)
         if right is not False:
@@ -195,11 +195,15 @@ class Ladder:
         )
         return None
 
-    def _change(self, what: str) -> list[Notice]:
-        """Said once: a file cannot be compared with any more."""
-        if self._changed:
+    def _change(self, error: Exception) -> list[Notice]:
+        """Said once: a file is not what it was, so that nothing can be compared with it any more.
+
+        Other things that keep a file from being read (objects, several arrays, a missing package) are no news.
+        """
+        if self._changed or getattr(error, "slug", "changed-file") != "changed-file":
             return []
         self._changed = True
+        what = str(error)
         return [Notice(MarkKind.CHANGED, {"reason": what}, f"a sample of batches cannot be verified: {what}")]
 
     def _misalignment(self, fault: str) -> list[Notice]:
@@ -221,7 +225,7 @@ class Ladder:
                 try:
                     told = way.tell(leaf, at)
                 except (CoverageAuditError, OSError) as error:
-                    notices += self._change(str(error))
+                    notices += self._change(error)
                     continue
                 if isinstance(told, Unknown):
                     reason = reason or told
@@ -238,7 +242,7 @@ class Ladder:
                 try:
                     way = make()
                 except (CoverageAuditError, OSError) as error:
-                    notices += self._change(str(error))
+                    notices += self._change(error)
                     continue
                 if way is not None:
                     self._recognisers.append(way)

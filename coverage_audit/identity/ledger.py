@@ -170,7 +170,7 @@ class Ledger:
                 return lead
             ids = _written_out(ids, self.size)
         if not counts:
-            return int(ids[start])
+            return int(ids.item(start))
         self._shared = True
         if len(counts) == 1:
             (step,), (n,) = steps, counts
@@ -210,6 +210,22 @@ class Ledger:
             ids[place.start] = value
         else:
             _region(ids, place.start, place.steps, place.counts)[...] = value
+
+    def row_id(self, number: int) -> int:
+        """The id of one row, by its number."""
+        ids = self._ids
+        if isinstance(ids, np.ndarray):
+            return int(ids.item(number))
+        lead = self.look(Place(number, (), (), True))
+        return lead if isinstance(lead, int) else UNKNOWN
+
+    def write_row(self, number: int, row_id: int) -> None:
+        """One whole row was written, of this id."""
+        ids = self._ids
+        if isinstance(ids, np.ndarray) and not self._shared:
+            ids[number] = row_id
+        else:
+            self.write(Place(number, (), (), True), row_id)
 
     def write_at(self, places: Ints, lead: Lead | None) -> None:
         """Whole rows were written to these numbers; ``lead`` fits as numpy broadcasts, None: of no known row."""

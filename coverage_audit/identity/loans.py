@@ -21,28 +21,34 @@ _KEPT = 4
 
 
 class _Lent(threading.local):
-    """Of one thread: (number, what it knows), the latest last. That it is kept makes the object unmistakable."""
+    """Of one thread: (number, row id, whether altered), the latest last. An object that is kept is unmistakable."""
 
     def __init__(self) -> None:
-        self.numbers: deque[tuple[Any, Known]] = deque(maxlen=_KEPT)
+        self.numbers: deque[tuple[Any, int, bool]] = deque(maxlen=_KEPT)
 
 
 _lent = _Lent()
 
 
 def expect_loans(ledger: Ledger) -> None:
-    """Elements are about to be moved one by one."""
+    """Elements are about to be moved one by one, two reads at a time."""
     ledger.loans = 2 * ledger.size
 
 
-def lend(ledger: Ledger, place: Place, number: Any) -> None:
-    """A number was read. True and False are no objects of their own, records are views: these are not remembered."""
+def lend(ledger: Ledger, place: Place, at: int, number: Any) -> None:
+    """Entry ``at`` of a 1-d array was read, which is at ``place``.
+
+    True and False are no objects of their own, records are views: these are not remembered.
+    """
     ledger.loans -= 1
-    lead = ledger.look(place) if isinstance(number, np.number) else None
-    if lead is not None:
-        _lent.numbers.append((number, Known(lead, ledger.altered or not place.whole)))
+    if isinstance(number, np.number) and len(place.counts) == 1:
+        row = place.start + place.steps[0] * (at if at >= 0 else at + place.counts[0])
+        _lent.numbers.append((number, ledger.row_id(row), ledger.altered or not place.whole))
 
 
 def known_of_number(number: Any) -> Known | None:
     """What a number knows that is being written."""
-    return next((known for lent, known in _lent.numbers if lent is number), None)
+    for lent, row_id, altered in _lent.numbers:
+        if lent is number:
+            return Known(row_id, altered)
+    return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import os
+import stat
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
@@ -86,6 +87,23 @@ class Origins:
         folder = not os.path.isfile(real)  # a zarr store: what its folder is dated says nothing
         key = Key(real, member, -1 if folder else facts.st_size, -1 if folder else facts.st_mtime_ns)
         return self.register(key, rows)
+
+    def expect(self, path: str, size: int, modified_ns: int) -> None:
+        """What a file (its real path) was when it was declared, unless it has been seen before that."""
+        with self._lock:
+            self._first_seen.setdefault(path, (size, modified_ns))
+
+    def unchanged(self, path: str) -> bool:
+        """Whether a file is still what it was when it was first seen (or declared); it is seen now, if not before."""
+        try:
+            facts = os.stat(path)
+        except OSError:
+            return False
+        if not stat.S_ISREG(facts.st_mode):
+            return True  # a store: what its folder is dated says nothing
+        state = (facts.st_size, facts.st_mtime_ns)
+        with self._lock:
+            return self._first_seen.setdefault(path, state) == state
 
     def register(self, key: Key, rows: int) -> Origin:
         """The origin of this key, made if it is new."""

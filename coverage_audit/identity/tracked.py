@@ -312,9 +312,8 @@ def _cut(rows: Rows, key: Any) -> Rows | None:
 
 def _lend(rows: Rows, key: Any, number: Any) -> None:
     try:
-        cut = _cut(rows, key) if type(key) is int else None
-        if cut is not None and cut[1] is not None:
-            lend(cut[0], cut[1], number)
+        if type(key) is int and rows[1] is not None:
+            lend(rows[0], rows[1], key, number)
     except Exception as error:  # noqa: BLE001 - as in __setitem__
         stumble(error)
 

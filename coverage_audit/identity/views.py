@@ -17,6 +17,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy_format
 
 from coverage_audit.identity.declared import OWN, Declared, Home
+from coverage_audit.identity.origins import ORIGINS
 
 Array = npt.NDArray[Any]
 
@@ -29,6 +30,7 @@ class _Place(NamedTuple):
     rows: int
     home: Home | None  # None: of no declared file
     private: bool  # copy-on-write: what is in memory may not be what is in the file
+    writable: bool  # the file itself can be changed through the map
     path: str
     data_offset: int  # of row 0 in the file
 
@@ -72,6 +74,8 @@ class Views:
         place = self._place(leaf)
         if place is None:
             return None
+        if place.writable and place.home is not None and not ORIGINS.unchanged(place.path):
+            return Doubt(CHANGED, -1, place.path)
         rows = rows_shown(leaf, place.row0, place.row_bytes, place.rows)
         if rows is None:
             return None if place.home is None or place.home.role != OWN else Doubt(NO_ROWS, -1, "")
@@ -106,12 +110,14 @@ class Views:
 
     def _look_up(self, root: np.memmap[Any, Any]) -> _Place | None:
         path = os.path.realpath(str(root.filename))
+        home = self._declared.home_of(path)
+        if home is not None and not ORIGINS.unchanged(path):
+            return _Place(0, 1, 0, home, False, True, path, 0)
         layout = _layout(path, root)
         if layout is None:
             return None
         data_offset, row_bytes, rows = layout
         address = int(root.__array_interface__["data"][0])
-        home = self._declared.home_of(path)
         if home is not None and home.role == OWN and rows != self._declared.rows[home.shard]:
             return None  # not the file the dataset was made from
         return _Place(
@@ -120,6 +126,7 @@ class Views:
             rows=rows,
             home=home,
             private=root.mode == "c",
+            writable=root.mode in ("r+", "w+"),
             path=path,
             data_offset=data_offset,
         )
@@ -201,5 +208,6 @@ def _doubt(view: Array, place: _Place) -> str:
 
 NO_VIEW = "no array of the batch is a view of a declared shard"
 NO_ROWS = "the views of declared shards in the batch do not show whole rows one by one"
+CHANGED = "a declared file was changed while the run went on"
 _WRITTEN = "a copy-on-write memory map was written to"
 _GONE = "the file of a copy-on-write memory map is gone or cut short"

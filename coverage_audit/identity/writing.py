@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from coverage_audit.identity.elementwise import widens
 from coverage_audit.identity.indexing import entries_written
-from coverage_audit.identity.leads import Known, Lead, dense, shape_of
+from coverage_audit.identity.leads import UNKNOWN, Known, Lead, dense, shape_of
 from coverage_audit.identity.ledger import Ledger, Place, positions
 
 Array = npt.NDArray[Any]
@@ -23,14 +23,10 @@ def enter(rows: tuple[Ledger, Place | None], array: Array, key: Any, value: Any,
     values without rows, the row remains, altered.
     """
     ledger, place = rows
-    if place is not None and len(place.counts) <= 1:
-        if key is Ellipsis:
-            return _enter_at(ledger, place, array.shape, array.dtype, value, known)
-        number = key[0] if type(key) is tuple and len(key) == 2 and key[1] is Ellipsis else key
-        if type(number) is int and place.counts:
-            start, (step,), (n,), whole = place
-            target = Place(start + step * (number if number >= 0 else number + n), (), (), whole)
-            return _enter_at(ledger, target, array.shape[1:], array.dtype, value, known)
+    if place is not None and place.whole:
+        number = _row_written(place, key)
+        if number is not None and (known is None or type(known.lead) is int):
+            return _enter_row(ledger, number, array, value, known)
     if _is_basic(key):
         items = key if isinstance(key, tuple) else (key,)
         view = array.view(np.ndarray)[items if Ellipsis in items else (*items, Ellipsis)]
@@ -41,6 +37,28 @@ def enter(rows: tuple[Ledger, Place | None], array: Array, key: Any, value: Any,
             return ledger.spoil()
         return _enter_at(ledger, found, view.shape, view.dtype, value, known)
     return _enter_fancy(ledger, place, array, key, value, known)
+
+
+def _row_written(place: Place, key: Any) -> int | None:
+    """The number of the one row that a key is for, if that is plain to see: ``x[3]``, ``x[3, ...]``, ``row[...]``."""
+    if key is Ellipsis:
+        return None if place.counts else place.start
+    if type(key) is tuple and len(key) == 2 and key[1] is Ellipsis:
+        key = key[0]
+    if type(key) is not int or len(place.counts) != 1:
+        return None
+    return place.start + place.steps[0] * (key if key >= 0 else key + place.counts[0])
+
+
+def _enter_row(ledger: Ledger, number: int, array: Array, value: Any, known: Known | None) -> None:
+    """A write into all of one row: what a shuffle does."""
+    if known is None:
+        return ledger.write_row(number, UNKNOWN)
+    if not ledger.altered:
+        same_type = value.dtype is array.dtype or widens(value.dtype, array.dtype)
+        ledger.altered = known.altered or not same_type or value.size * array.itemsize != ledger.row_bytes
+    assert isinstance(known.lead, int)
+    return ledger.write_row(number, known.lead)
 
 
 def enter_unknown(rows: tuple[Ledger, Place | None]) -> None:

@@ -63,11 +63,16 @@ def uninstall() -> None:
 
 def watch(dataset: Dataset) -> None:
     """Want the files of a dataset, partners included, and know the layouts of its flat files."""
-    for path, member, partners in zip(dataset.paths, dataset.members, dataset.partners, strict=True):
-        if path is not None:
-            watch_file(path, member)
-            for partner in partners:
-                watch_file(partner)
+    is_of_now = dataset.manifest is None  # a manifest may come from elsewhere, with other dates
+    every = zip(dataset.paths, dataset.members, dataset.partners, dataset.shards, strict=True)
+    for path, member, partners, shard in every:
+        if path is None:
+            continue
+        watch_file(path, member)
+        if is_of_now and shard.bytes is not None and shard.modified_ns is not None:
+            ORIGINS.expect(os.path.realpath(path), shard.bytes, shard.modified_ns)
+        for partner in partners:
+            watch_file(partner)
 
 
 def watch_file(path: Path, member: str = "") -> None:

@@ -40,8 +40,8 @@ Select = Callable[[Any, _Array, Origin], Shadow | None]
 def patch(module_name: str, patches: Patches) -> bool:
     """Hook a module, if it is imported; says whether it is."""
     module = sys.modules.get(module_name)
-    if module is None:
-        return False
+    if module is None or getattr(getattr(module, "__spec__", None), "_initializing", False):
+        return False  # one that is being imported right now has a hook of its own at its end
     PATCHES[module_name](module, patches)
     return True
 

@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from coverage_audit.errors import UsageError
+from coverage_audit.config import Config, read_config
+from coverage_audit.errors import ConfigError, UsageError
 from coverage_audit.identity.given import rows_of_step
 from coverage_audit.identity.ladder import Ladder
 from coverage_audit.model.contract import Contract
@@ -40,7 +41,8 @@ class Recorder:
                         train(x[rows])
                         rec.step(rows)
 
-    The arguments are those of :func:`~coverage_audit.adapters.choice.wrap`. All recorders of a process that name the
+    The arguments are those of :func:`~coverage_audit.adapters.choice.wrap`, and ``verify_every`` instead of what is
+    configured. All recorders of a process that name the
     same log share one writer; the log is closed when its last split is, or at exit.
 
     Raises :class:`~coverage_audit.errors.UsageError` for arguments that cannot be meant and ``LogError`` if the log
@@ -64,7 +66,7 @@ class Recorder:
         if_exists: str = "archive",
         data_parallel: tuple[int, int] | None = None,
         sync_every: float | None = None,
-        verify_every: int = 64,
+        verify_every: int | None = None,
     ) -> None:
         for name, value in (("batch_size", batch_size), ("steps_per_epoch", steps_per_epoch), ("epochs", epochs)):
             _require_positive(name, value)
@@ -88,7 +90,8 @@ class Recorder:
         )
         place = find_place(os.environ, data_parallel)
         disabled = os.environ.get("COVERAGE_AUDIT_DISABLE", "") not in ("", "0")
-        way, self._reading = choose_way(ids, identify, None if disabled else dataset, verify_every, place.rank)
+        every = _configured_verify_every() if verify_every is None else verify_every
+        way, self._reading = choose_way(ids, identify, None if disabled else dataset, every, place.rank)
         self._way = way
         self._direct: Segment | None = None
         self._epochs = 0
@@ -187,6 +190,14 @@ class Recorder:
             self.stream.split.in_fit = False
             self.stream.mark(MarkKind.FIT_END)
             self.stream.mark(MarkKind.IDLE)
+
+
+def _configured_verify_every() -> int:
+    """``verify-every`` of the configuration; a configuration that cannot be read is for the report to refuse."""
+    try:
+        return read_config().verify_every
+    except ConfigError:
+        return Config().verify_every
 
 
 def _checked(dataset: Any) -> Dataset:

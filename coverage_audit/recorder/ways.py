@@ -11,6 +11,7 @@ from coverage_audit.identity.declared import Declared
 from coverage_audit.identity.explicit import Explicit
 from coverage_audit.identity.inferred import Inferred
 from coverage_audit.identity.ladder import Ladder, Recognises
+from coverage_audit.identity.origins import ORIGINS
 from coverage_audit.recorder import reading
 from coverage_audit.sources.contents import Contents
 
@@ -48,7 +49,7 @@ def choose_way(
         return Ladder(Declared((), (), (), ()), provenance=False, views=False), False
     every = identify == "auto"
     declared = Declared(dataset.paths, dataset.members, dataset.partners, [shard.rows for shard in dataset.shards])
-    contents = Contents(dataset) if any(path is not None for path in dataset.paths) else None
+    contents = Contents(dataset, ORIGINS.unchanged) if any(path is not None for path in dataset.paths) else None
     reads = identify in ("auto", "provenance", "content", "inferred") and contents is not None
     inferred = Inferred(declared, contents) if contents is not None and identify in ("auto", "inferred") else None
     if reads:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,10 @@ class Contents:
     :meth:`Dataset.open` raises for damaged files.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, unchanged: Callable[[str], bool] | None = None) -> None:
+        """``unchanged``: says of a real path whether the file is still the one that was declared."""
         self._dataset = dataset
+        self._unchanged = unchanged
         self._lock = threading.Lock()
         self._open: OrderedDict[tuple[str, str], StoredArray] = OrderedDict()
         self._only: dict[str, str] = {}
@@ -63,6 +65,11 @@ class Contents:
     def of_file(self, path: Path | str, member: str = "") -> StoredArray:
         """Any array in any file, such as a partner."""
         key = (os.path.realpath(path), member)
+        if self._unchanged is not None and not self._unchanged(key[0]):
+            raise DatasetError(
+                f"{key[0]} is gone, or is not the file that was declared: leave files alone while they are recorded",
+                slug="changed-file",
+            )
         with self._lock:
             array = self._open.get(key)
             if array is not None:

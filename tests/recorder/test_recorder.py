@@ -17,6 +17,7 @@ from recorded import batches, events, marks
 
 import coverage_audit as ca
 from coverage_audit.errors import LogError, RecordingWarning, UsageError
+from coverage_audit.model.event import VERIFIED, Found
 from coverage_audit.runlog.reader import read_log
 
 DATA = ca.Dataset.of(100)
@@ -359,3 +360,17 @@ def test_arguments_that_cannot_be_meant(log: Path, options: dict[str, Any], slug
         ca.wrap(iter([]), **({"dataset": DATA, "log": log} | options))
     assert caught.value.slug == slug
     assert list(log.parent.iterdir()) == []
+
+
+def test_how_many_batches_are_looked_up(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN verify-every = 2 THEN every second batch is held against the file, and the log says which."""
+    np.save(tmp_path / "x_0.npy", np.random.default_rng(0).normal(size=(40, 6)))
+    (tmp_path / "coverage-audit.toml").write_text("verify-every = 2\n")
+    monkeypatch.chdir(tmp_path)
+    x: Any = np.load("x_0.npy", mmap_mode="r")
+    gen = ca.wrap((x[at : at + 10] for at in range(0, 40, 10)), ca.Dataset.open("x_0.npy"), log)
+    assert len(list(gen)) == 4
+    gen.recorder.close()
+    (writer,) = read_log(log).writers
+    found = np.concatenate([visits.found for visits in read_log(log).visits(writer)])
+    assert found.tolist() == [Found.VIEW | VERIFIED, Found.VIEW, Found.VIEW | VERIFIED, Found.VIEW]
