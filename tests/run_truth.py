@@ -94,11 +94,19 @@ class Ran:
         assert self.log_path.with_name("run.parquet.state").exists() or self.log_path.exists(), self.err
         return read_log(self.log_path)
 
+    @cached_property
+    def told(self) -> list[dict[str, Any]]:
+        """What the script says of each step."""
+        path = self.folder / "truth.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
     def truth(self, part: str = "train") -> list[list[int]]:
         """Sample ids of each step that really was done, in order."""
-        path = self.folder / "truth.jsonl"
-        told = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        return [_ids(step, self.style.told_by) for step in told if step["part"] == part]
+        return [_ids(step, self.style.told_by) for step in self.told if step["part"] == part]
+
+    def said(self, what: str) -> list[str]:
+        """What else it says of each training step."""
+        return [step[what] for step in self.told if step["part"] == "train"]
 
     def steps(self, split: str = "train") -> list[Step]:
         """What was recorded of each step; of each yield where nobody told of steps."""

@@ -74,6 +74,9 @@ TORCH = [
     Style("torch_token_shards", data="token shards", options=(*BINS, "--loader", "batches")),
     Style("torch_numpy_shards", data="token shards", options=(*BINS, "--loader", "batches")),
 ]
+NUMPY_WAYS = Style("numpy_ways", options=(*NPY, "--loader", "batches"))
+TOKEN_WAYS = Style("token_ways", data="token shards", options=(*BINS, "--loader", "batches"))
+CHANGED = [Style("changed_files", (how,), options=(*NPY, "--loader", "batches")) for how in ("saved", "mapped")]
 VALIDATED = [
     Style("with_validation", (), "held out", HELD_OUT),
     Style("evaluated", (), "held out", HELD_OUT),
@@ -130,6 +133,25 @@ def check(ran: Ran, split: str = "train") -> None:
 @pytest.mark.parametrize("style", KERAS + TORCH, ids=str)
 def test_rows_of_every_step(ran: Ran) -> None:
     check(ran)
+
+
+@pytest.mark.parametrize("style", [NUMPY_WAYS, TOKEN_WAYS], ids=str)
+def test_many_ways_of_reading(ran: Ran) -> None:
+    """GIVEN some sixty ways with rows, some twenty with tokens THEN all rows are right in each of them."""
+    ways = ran.said("way")
+    compared = ran.compare()
+    assert {ways[number] for number, *_ in compared.wrong} == set()
+    assert {ways[number] for number in compared.unknown} == set()
+    assert (compared.recorded, len(compared.right)) == (len(ways), len(ways))
+
+
+@pytest.mark.parametrize("style", CHANGED, ids=str)
+def test_a_script_that_writes_into_its_data(ran: Ran) -> None:
+    """GIVEN files whose rows the script itself moves THEN the first is known, and what has moved is never wrong."""
+    compared = ran.compare()
+    assert compared.wrong == [], compared.wrong[:3]
+    assert compared.all_steps
+    assert compared.right[:7] == list(range(7))
 
 
 @pytest.mark.parametrize("style", KERAS + TORCH + VALIDATED, ids=str)

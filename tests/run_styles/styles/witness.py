@@ -15,9 +15,9 @@ class Witness:
         self.row_of_label = {int(label): row for row, label in enumerate(labels[:, 0])}
         self.file = open(path or sys.argv[1], "a", buffering=1)  # open as long as the script runs
 
-    def tell(self, x, y=None):
+    def tell(self, x, y=None, **more):
         """A step is being done on this batch."""
-        said = {"part": self.part, "x": self.find(np.asarray(x))}
+        said = {"part": self.part, "x": self.find(np.asarray(x)), **more}
         if y is not None:
             said["y"] = [self.row_of_label[round(float(label))] for label in np.asarray(y).ravel()]
         self.file.write(json.dumps(said) + "\n")
@@ -43,7 +43,7 @@ class TokenWitness:
             raise ValueError("two places hold the same eight tokens")
         self.file = open(path or sys.argv[1], "a", buffering=1)
 
-    def tell(self, x, y):
+    def tell(self, x, y, **more):
         """A step is being done on these windows, (B, T) of any integer type."""
         windows = []
         for row, target in zip(np.asarray(x).astype(np.uint16), np.asarray(y).astype(np.uint16), strict=True):
@@ -53,4 +53,4 @@ class TokenWitness:
             if not (target == self.tokens[at + 1 : at + 1 + len(row)]).all():
                 raise ValueError(f"the targets of the window at {at} are others")
             windows.append([at, len(row)])
-        self.file.write(json.dumps({"part": "train", "windows": windows}) + "\n")
+        self.file.write(json.dumps({"part": "train", "windows": windows, **more}) + "\n")
