@@ -2,8 +2,9 @@
 
     record  ->  run log (run.parquet)  ->  counts  ->  rules  ->  report
 
-The map: ``model`` the nouns · ``sources`` the denominator · ``recorder``, ``identity``, ``adapters`` what runs in the
-training loop · ``runlog`` what it leaves on disk · ``counts`` · ``rules`` · ``reporters`` · ``cli``.
+The map: ``model`` the nouns · ``sources`` the denominator, and the bytes of its rows · ``recorder`` what runs in the
+training loop · ``identity`` from a batch to its rows · ``adapters`` the frameworks · ``launch`` a script, unchanged ·
+``runlog`` what is left on disk · ``counts`` · ``rules`` · ``reporters`` · ``cli``.
 
 The names below are the public ones. They are loaded when first used, so that ``import coverage_audit`` costs neither
 pandas nor a framework.

@@ -112,7 +112,7 @@ def main(ctx: click.Context) -> None:
     Examples:
       coverage-audit report run.parquet             the verdict on a run
       coverage-audit plan shards/x_*.npy --batch-size 64 --remainder per-shard
-      coverage-audit tracer "shards/x_*.npy" -o DIR  stand-in data: rows are read off it
+      coverage-audit tracer "x_*.npy" -o DIR        stand-in data: rows are ids
       coverage-audit explain CA601                  what a finding means
       coverage-audit demo                           see it work
       coverage-audit debug sys                      for a bug report
@@ -123,6 +123,7 @@ def main(ctx: click.Context) -> None:
       1  the job could not be done: usage, configuration, files
       2  a gate failed: rows missed, wrong steps
       3  the evidence is incomplete: killed run, no data to compare with
+    That of `coverage-audit run` is the script's own.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
