@@ -47,6 +47,7 @@ def take_apart(array: Any) -> tuple[Any, ...]:
 
 def put_together(array: npt.NDArray[Any], known: Known, described: Described) -> npt.NDArray[Any]:
     """The array in this process."""
+    tell_multiprocessing()
     lead = _adopted(known.lead, described)
     return array if lead is None else remember(array, Known(lead, known.altered))
 

@@ -60,6 +60,7 @@ class Declared:
             for role, path in enumerate(group, start=1):
                 self._partner[os.path.realpath(path)] = (shard, role)
         self._homes: dict[int, Home | None] = {}
+        self._forgotten: set[str] = set()
         self._deltas: tuple[Ints, Ints] = (NO_IDS, NO_IDS)
 
     @property
@@ -81,18 +82,31 @@ class Declared:
         known = self._partner.get(path)
         return None if known is None else Home(*known)
 
+    def forget_changed(self, shards: Ints) -> None:
+        """Of those files of these shards that are no longer what they were, no row is known any more."""
+        of_batch = set(np.unique(shards).tolist())
+        for path, members in self._own.items():
+            if path in self._forgotten or of_batch.isdisjoint(members.values()):
+                continue
+            if not self._origins.unchanged(path):
+                self._forgotten.add(path)
+                self._homes.clear()
+                self._deltas = (NO_IDS, NO_IDS)
+
     def replaced(self, shadow: Shadow) -> str | None:
-        """The path of a declared file that was replaced before these rows were read from it; None if none was."""
+        """The path of a declared file that changed before these rows were read, or since; None if none did."""
         ids = ids_of(shadow).reshape(-1)
         known = ids[ids >= 0]
         if not known.size:
             return None
         origin = self._origins.at(int(known[0]))
         path = origin.key.path
+        if path in self._forgotten:
+            return path
         return path if origin.replaced and (path in self._own or path in self._partner) else None
 
     def _find(self, origin: Origin) -> Home | None:
-        if origin.replaced:
+        if origin.replaced or origin.key.path in self._forgotten:
             return None
         path, member = origin.key.path, origin.key.member
         own = self._own.get(path)

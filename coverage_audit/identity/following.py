@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverage_audit.identity.elementwise import known_of_elementwise, known_of_product
-from coverage_audit.identity.functions import ELEMENTWISE, READS_ONLY, RULES
+from coverage_audit.identity.functions import ELEMENTWISE, READS_ONLY, RULES, SELECTIONS
 from coverage_audit.identity.leads import Known, shape_of
 from coverage_audit.identity.loans import expect_loans
 from coverage_audit.identity.reads import READS
@@ -98,10 +98,15 @@ def after_function(func: Any, args: Any, kwargs: Any, tracked: list[Any], bared:
         shown = _shown(result, tracked)
         if shown is not None:
             return remember_view(result, shown)
-        _tell(tracked)
+        known = _known_by_rule(func, args, kwargs, result, among=RULES)
+        made = remember(result, known)
+        if known is not None and func in SELECTIONS and READS.listeners:
+            tell_reads((made,), derived=any(one._is_root for one in tracked))
+        else:
+            _tell(tracked)
         if func is np.empty_like and result.ndim == 0 and (rows := find_rows(tracked[0])) is not None:
             expect_loans(rows[0])
-        return remember(result, _known_by_rule(func, args, kwargs, result, among=RULES))
+        return made
     elif type(result) is list or type(result) is tuple:
         kind = type(result)
         return kind([_listed(one, tracked) for one in result])

@@ -49,7 +49,7 @@ def _ndims(parts: Sequence[Any]) -> set[int]:
 
 def _filled(parts: Sequence[Any], knowns: Sequence[Known | None], m: int, result: Array) -> tuple[list[Lead], bool]:
     """One lead of ``m`` axes per part, and whether entries may not be what is in the files."""
-    altered = any(one is None or one.altered for one in knowns)
+    altered = any(one is not None and one.altered for one in knowns)
     types = {part.dtype for part in parts if isinstance(part, np.ndarray)}
     return [
         unknown(_shape(part)[:m]) if one is None else one.lead for part, one in zip(parts, knowns, strict=True)
@@ -354,6 +354,9 @@ RULES: dict[Any, Rule] = {
 
 ELEMENTWISE = frozenset(func for func, rule in RULES.items() if rule is elementwise)
 """Those that keep rows in an array given as ``out`` too."""
+
+SELECTIONS = frozenset((np.take, np.compress, np.delete))
+"""Those that read no more rows than they give."""
 
 READS_ONLY = frozenset(
     (

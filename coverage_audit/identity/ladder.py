@@ -113,6 +113,8 @@ class Ladder:
             found = self._checked(voice, parts, number, notices)
             if found is not None:
                 return found, voice.rows
+            if self._changed:
+                doubt = doubt or Unknown(-1, CHANGED)
         if verdict.unknown is not None:
             return int(Found.UNKNOWN), verdict.unknown
         recognised = self._recognise(parts, notices)
@@ -175,9 +177,13 @@ class Ladder:
             may_differ = found is Found.PROVENANCE and altered(part)
             right = holds(self._declared, self._contents, leaf, voice.rows, altered=may_differ)
         except (CoverageAuditError, OSError) as error:
-            self._verified.setdefault(found, -1)
+            if getattr(error, "slug", "changed-file") != "changed-file":
+                self._verified.setdefault(found, -1)
+                return int(found)
+            ids = ids_in(self._declared, voice.rows)
+            self._declared.forget_changed(np.searchsorted(self._declared.offsets, ids, side="right") - 1)
             notices += self._change(error)
-            return int(found)
+            return None
         last = self._verified.get(found, -1)
         if right is not False:
             self._verified[found] = number if right else last

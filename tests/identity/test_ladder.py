@@ -163,6 +163,29 @@ def test_a_way_that_is_caught_wrong_is_not_asked_again(folder: Path) -> None:
     assert told(way, x[:4])[1] == [59, 58, 57, 56]
 
 
+@pytest.mark.usefixtures("reading")
+@pytest.mark.parametrize("how", ["written through another map", "replaced", "saved again"])
+def test_a_file_that_changes_is_said_and_its_rows_are_unknown(folder: Path, how: str) -> None:
+    """GIVEN a file that changes after it was mapped THEN nobody claims to know its rows; other files stay known."""
+    way = ladder(folder)
+    x, other = load(folder / "x_0.npy"), load(folder / "x_1.npy")
+    values = np.array(np.asarray(x))[::-1]
+    if how == "written through another map":
+        np.load(folder / "x_0.npy", mmap_mode="r+")[:] = values
+    elif how == "replaced":
+        np.save(folder / "new.npy", values)
+        (folder / "new.npy").replace(folder / "x_0.npy")
+    else:
+        np.save(folder / "x_0.npy", values)
+        x = load(folder / "x_0.npy")
+    _, answer = way.identify(x[[3, 1, 4]])
+    assert isinstance(answer, Identified)
+    assert isinstance(answer.rows, Unknown)
+    assert answer.rows.reason == "a declared file was changed while the run went on"
+    assert told(way, x[5:9])[0] == "unknown"
+    assert told(way, other[[3, 1]]) == ("provenance verified", [63, 61])
+
+
 def test_views_alone(folder: Path) -> None:
     """GIVEN identify="views" THEN slices of maps opened at any time are known, and copies are not."""
     way = ladder(folder, "views")
