@@ -36,7 +36,7 @@ def line_of(session: Session, run_id: str) -> str:
     stopped = " before recording stopped" if session.failure is not None else ""
     words = [] if options.data else propose(_opened(), options.folder)
     if words:
-        following = shlex.join(["coverage-audit", "run", *words, *shlex.split(options.command)])
+        following = shlex.join(["coverage-audit", "run", *words, *options.given, *shlex.split(options.command)])
         return f"{recorded} in {log}{stopped}, without knowing the data · next: {following}"
     return f"{recorded} in {log}{stopped} · next: coverage-audit report {shlex.quote(log)}"
 

@@ -22,7 +22,8 @@ class Options:
     said at the end; ``module``: its name where it is run as one (``-m``). ``data``, ``aligned``, ``validation_data``:
     paths, globs or URLs; those on this machine are absolute, as the script may change its directory. ``loaders``:
     functions and classes whose batches are to be recorded, ``name`` or ``module:name``. ``verify_every``: one batch in
-    so many is compared with the bytes of the files, None for the recorder's own number.
+    so many is compared with the bytes of the files, None for the recorder's own number. ``given``: the options of the
+    command line as they were typed, for what is said at the end.
     """
 
     folder: str
@@ -38,6 +39,7 @@ class Options:
     identify: str = "auto"
     verify_every: int | None = None
     loaders: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """One line of JSON."""

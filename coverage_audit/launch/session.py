@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from coverage_audit.errors import CoverageAuditError, DatasetError
 from coverage_audit.launch.options import Options
+from coverage_audit.launch.remedies import remedy_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,10 +159,14 @@ class Session:
         if writer is not None:
             writer.close_all()
 
-    def close_last(self) -> None:
-        """Leave closing to whoever calls :meth:`close`, instead of to an exit handler that may be too early."""
+    def take_over(self) -> None:
+        """Say what recorders have to say, in words for a user of ours, and close them: their own exit handler may be
+        too early."""
+        from coverage_audit.recorder.speech import SPEECH
         from coverage_audit.recorder.writer import close_all
 
+        SPEECH.say = self.note
+        SPEECH.remedy = functools.partial(remedy_of, self.options)
         atexit.unregister(close_all)
 
     def _open_dataset(self, split: str) -> Dataset | None:

@@ -47,7 +47,7 @@ def _installed() -> tuple[str, ...]:
 
 
 def _read_files(session: Session) -> None:
-    session.close_last()
+    session.take_over()
     from coverage_audit.identity.origins import ORIGINS
     from coverage_audit.recorder import reading
 

@@ -25,6 +25,7 @@ from coverage_audit.model.run import SplitInfo
 from coverage_audit.model.shards import Shards
 from coverage_audit.recorder.place import Place
 from coverage_audit.recorder.segment import Split
+from coverage_audit.recorder.speech import SPEECH
 from coverage_audit.runlog.identity import OpenLog, open_log
 from coverage_audit.runlog.journal import Journal
 
@@ -127,7 +128,7 @@ class Writer:
             more = f" ({detail})" if detail else ""
             warn(
                 f"{split.info.name}: the rows of a batch cannot be told: {reason}{more}. Such batches are recorded as "
-                "unidentified; give their row ids with ids="
+                f"unidentified; {SPEECH.remedy(reason, detail)}"
             )
 
     @contextmanager
@@ -268,9 +269,12 @@ def writer_at(log: str | Path, options: LogOptions, place: Place) -> Writer:
 
 
 def warn(message: str) -> None:
-    """One :class:`RecordingWarning`; where that raises, a line on stderr if there is one, as training must go on."""
+    """As :data:`SPEECH` says; where that raises, a line on stderr if there is one, as training must go on."""
     try:
-        warnings.warn(message, RecordingWarning, stacklevel=2)
+        if SPEECH.say is None:
+            warnings.warn(message, RecordingWarning, stacklevel=2)
+        else:
+            SPEECH.say(message)
     except Exception:  # noqa: BLE001 - warnings made errors, or a program's own showwarning that fails
         if sys.stderr is not None:
             with suppress(OSError, ValueError):  # nobody listens, or it is closed: the log has its mark
