@@ -174,7 +174,7 @@ class Declared:
 
     def _sample_ids(self, ids: Ints) -> tuple[int, Ints] | None:
         """(role, sample ids); None if any is unknown, of other data, or if they play different roles."""
-        low, high = int(ids.min()), int(ids.max())
+        low, high = int(np.minimum.reduce(ids)), int(np.maximum.reduce(ids))
         if low < 0:
             return None
         origin = self._origins.at(low)
