@@ -80,8 +80,23 @@ def run(
             identify=identify or settings.identify or "auto",
             verify_every=settings.verify_every if verify_every is None else verify_every,
             loaders=loaders or settings.loader,
+            given=_given(),
         ),
     )
+
+
+def _given() -> tuple[str, ...]:
+    """The options of this command line, as words."""
+    context = click.get_current_context()
+    words: list[str] = []
+    for option in context.command.params:
+        name = str(option.name)
+        typed = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if typed and isinstance(option, click.Option) and not option.is_flag:
+            value = context.params[name]
+            values = value if isinstance(value, tuple) else (value,)
+            words += [word for one in values for word in (option.opts[0], str(one))]
+    return tuple(words)
 
 
 def _log(given: str | None, config: Config) -> str:

@@ -113,13 +113,16 @@ def _agreed(parts: Any) -> frozenset[int]:
 
 
 class Unasked:
-    """``identify="off"``: rows are not looked for."""
+    """Rows are not looked for; ``reason`` says why."""
 
     found = Found.UNKNOWN
     alters = False
 
+    def __init__(self, reason: str = "identify='off'") -> None:
+        self._reason = reason
+
     def identify(self, batch: Any) -> tuple[Any, Answer]:
-        return batch, Unknown(count_rows(batch), "identify='off'", meant=True)
+        return batch, Unknown(count_rows(batch), self._reason, meant=True)
 
 
 NO_IDS: Ints = np.empty(0, np.int64)

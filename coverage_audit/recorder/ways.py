@@ -44,7 +44,7 @@ def choose_way(
     if ids is not None:
         return Explicit(ids), False
     if identify in ("off", None):
-        return Unasked(), False
+        return (Unasked() if dataset is not None else Unasked("no data is declared to find rows in")), False
     if dataset is None:
         return Ladder(Declared((), (), (), ()), provenance=False, views=False), False
     every = identify == "auto"

@@ -71,6 +71,7 @@ def test_defaults(folder: Path) -> None:
         "identify": "auto",
         "verify_every": None,
         "loaders": [],
+        "given": [],
     }
 
 
@@ -96,6 +97,7 @@ def test_every_option(folder: Path) -> None:
         "identify": "content",
         "verify_every": 8,
         "loaders": ["json:load", "json:loads"],
+        "given": list(EVERYTHING),
     }
 
 

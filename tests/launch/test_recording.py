@@ -433,5 +433,5 @@ def test_without_data_the_end_proposes_it(folder: Path) -> None:
 
     assert ended.said == (
         "recorded 2 batches in run.parquet, without knowing the data · next: coverage-audit run --data 'x_*.npy' "
-        "--aligned 'y_*.npy' train.py",
+        "--aligned 'y_*.npy' --loader batches train.py",
     )

@@ -244,6 +244,12 @@ def test_identify_off_needs_no_warning(log: Path) -> None:
     assert marks(log)[1] == ("unidentified", "train", {"reason": "identify='off'", "detail": ""})
 
 
+def test_without_data_rows_are_not_looked_for(log: Path) -> None:
+    """`coverage-audit run` without --data: nobody has said identify="off", so it is not given as the reason."""
+    list(ca.wrap([np.zeros((3, 2))], None, log, identify="off"))
+    assert marks(log)[1] == ("unidentified", "train", {"reason": "no data is declared to find rows in", "detail": ""})
+
+
 def test_warnings_that_are_errors_do_not_reach_the_loop(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """GIVEN -W error THEN training goes on, and the warning is a line on stderr."""
     with warnings.catch_warnings():
