@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coverage_audit.identity.inferred import counts_up, follows
+import coverage_audit as ca
+from coverage_audit.identity.declared import Declared
+from coverage_audit.identity.inferred import Inferred, counts_up, follows
+from coverage_audit.identity.origins import Origins
+from coverage_audit.identity.reads import Reads
+from coverage_audit.identity.shadows import Span
+from coverage_audit.sources.contents import Contents
 
 ROWS = np.random.default_rng(0).normal(size=(16, 4, 3)).astype("f4")
 
@@ -72,3 +80,50 @@ def test_rows_that_are_their_own_numbers_say_nothing() -> None:
     assert follows(numbers[:8], numbers[8:16])
     assert counts_up(numbers[8:16], ids)
     assert not counts_up(ROWS[:8], ids)
+
+
+TIME = np.arange(160.0)[:, None]
+WAVES = np.sin(TIME / 20 * 2 * np.pi + [0, 1, 2])
+GROWTH = np.exp(TIME / 30) * [1, 2, 3]
+NOISE = np.random.default_rng(0).normal(size=(160, 3))
+
+
+def inferred_of(folder: Path, stored: np.ndarray, starts: list[int], ahead: int) -> list[list[int] | None]:
+    """What is inferred of standardised batches of 8 rows from these starts on, each read ``ahead`` batches before."""
+    np.save(folder / "x.npy", stored)
+    data, origins, reads = ca.Dataset.open(folder / "x.npy"), Origins(), Reads()
+    origins.watch(str(folder / "x.npy"))
+    origin = origins.opened(folder / "x.npy", "", len(stored))
+    assert origin is not None
+    declared = Declared(data.paths, data.members, data.partners, [len(stored)], origins)
+    inferred = Inferred(declared, Contents(data), reads)
+    told: list[list[int] | None] = []
+    for at in range(len(starts) + ahead):
+        if at < len(starts):
+            reads.tell(Span(origin.base + starts[at], 1, 8))
+        if at >= ahead:
+            batch = stored[starts[at - ahead] :][:8]
+            rows = inferred.tell((batch - batch.mean(0)) / batch.std(0), inferred.read_since(inferred.next_batch()))
+            told.append(None if rows is None else np.asarray(rows).tolist())
+    inferred.close()
+    return told
+
+
+def test_what_was_read_is_inferred_where_nothing_else_explains_it(tmp_path: Path) -> None:
+    assert inferred_of(tmp_path, NOISE, [8, 0, 88], ahead=0) == [
+        list(range(8, 16)),
+        list(range(8)),
+        list(range(88, 96)),
+    ]
+
+
+@pytest.mark.parametrize("stored", [WAVES, GROWTH], ids=["waves", "growth"])
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_nothing_is_inferred_of_a_loader_that_reads_ahead_in_data_that_resembles_itself(
+    tmp_path: Path, stored: np.ndarray, ahead: int
+) -> None:
+    """GIVEN stretches that are affine maps of each other THEN what was read last is not taken for what is yielded."""
+    starts = [0, 40, 20, 60, 120, 80]
+    right = [list(range(start, start + 8)) for start in starts]
+    told = inferred_of(tmp_path, stored, starts, ahead)
+    assert all(rows in (None, true) for rows, true in zip(told, right, strict=True))
