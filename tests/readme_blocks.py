@@ -3,8 +3,8 @@
     python tests/readme_blocks.py      writes what the blocks print now, and the table of rules, into README.md
 
 A block after ``<!-- file: NAME -->`` is a file. A ``python`` block is run by itself; a ``text`` block right after it is
-what it prints. In a ``console`` block, what follows a ``$`` line is what that command prints, standard error included;
-a line ``...`` stands for any lines. All run in order in one folder that holds a copy of sample_data/.
+what it prints. In a ``console`` block, what follows a ``$`` line is what that command prints on standard output; a
+line ``...`` stands for any lines. All run in order in one folder that holds a copy of sample_data/.
 """
 
 from __future__ import annotations
