@@ -48,7 +48,8 @@ class Ladder:
 
     ``provenance``, ``views``: whether arrays are asked what they remember, and for what they are views of.
     ``recognisers``: asked in this order, made when first needed. ``inferred``: the last resort. ``contents``: for
-    verification, None where the files cannot be read. ``verify_every``: one batch in so many, from the first on.
+    verification, None where the files cannot be read. ``verify_every``: one batch in so many, from the first on, and a
+    few more at the beginning.
     """
 
     found = Found.UNKNOWN
@@ -167,7 +168,7 @@ class Ladder:
     def _checked(self, voice: Voice, parts: Sequence[Any], number: int, notices: list[Notice]) -> int | None:
         """How the rows are known, with the VERIFIED bit if they were looked up just now; None if they are wrong."""
         found = voice.found
-        if self._contents is None or (found in self._verified and number % self._every):
+        if self._contents is None or (found in self._verified and not self._is_due(found, number)):
             return int(found)
         part = parts[voice.at]
         leaf = as_array(part)
@@ -200,6 +201,15 @@ class Ladder:
             )
         )
         return None
+
+    def _is_due(self, found: Found, number: int) -> bool:
+        """Whether this batch is verified: one in so many, and the 2nd, 3rd, 5th, 9th, ... before that.
+
+        What arrays remember may be overwritten where nobody sees it, and then stays wrong. Among the batches k to 2k is
+        one of these, so that a run whose second half is wrong is found out, however short it is.
+        """
+        early = found is Found.PROVENANCE and number < self._every and number & (number - 1) == 0
+        return early or number % self._every == 0
 
     def _change(self, error: Exception) -> list[Notice]:
         """Said once: a file is not what it was, so that nothing can be compared with it any more.
