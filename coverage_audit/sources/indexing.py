@@ -80,8 +80,10 @@ def index_rows(
     """The table of all rows that are more than single numbers (None if there are none), and what they are transformed.
 
     Reads everything once. Raises :class:`DatasetError` for files that cannot be read, :class:`UsageError`
-    (bad-transform) for a transform that does not give as many rows as it takes.
+    (bad-transform) for a transform that is no function or does not give as many rows as it takes.
     """
+    if transform is not None and not callable(transform):
+        raise UsageError(f"transform={transform!r}: give a function of rows, or leave it out", slug="bad-transform")
     out = list(kinds)
     spans: list[tuple[int, int]] = []
     hashes = column("unsorted", np.uint64)

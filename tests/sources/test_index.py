@@ -154,6 +154,11 @@ def test_a_transform_is_what_the_rows_are_known_by(data: Dataset) -> None:
     assert rows_in(data.index(), X[[5, 70]]) == [5, 70]  # the plain one takes its place
 
 
+def test_a_transform_is_a_function(data: Dataset) -> None:
+    with pytest.raises(UsageError, match=r"transform=2: give a function of rows, or leave it out \[bad-transform\]"):
+        data.index(transform=2)  # type: ignore[arg-type]
+
+
 def test_a_transform_makes_rows_of_the_same_number(data: Dataset, tmp_path: Path) -> None:
     for wrong in (lambda rows: rows[1:], lambda rows: rows.sum(), lambda rows: rows.astype(object)):
         with pytest.raises(UsageError, match="bad-transform"):
