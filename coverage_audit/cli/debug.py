@@ -21,7 +21,7 @@ from coverage_audit.sources.dataset import Dataset
 
 _PACKAGES = (
     "numpy", "pandas", "pyarrow", "click", "rich", "matplotlib", "jinja2", "fsspec", "xxhash", "tensorflow", "keras",
-    "torch",
+    "torch", "h5py", "zarr",
 )  # fmt: skip
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_", "SLURM_", "OMPI_COMM_WORLD_", "TF_CONFIG", "KERAS_")
 

@@ -64,7 +64,7 @@ def agree(declared: Declared, voices: Sequence[Voice]) -> Verdict:
         if same(declared, own.rows, other.rows):
             continue
         if other.role != OWN:
-            return Verdict(own, f"{text(declared, own.rows)} beside {text(declared, other.rows)} of its partner")
+            return Verdict(own, f"{text(declared, own.rows)} beside {text(declared, other.rows, other.role)}")
         if not _shifted(declared, own.rows, other.rows):
             detail = f"{text(declared, own.rows)} and {text(declared, other.rows)}"
             return Verdict(None, "", Unknown(-1, "two arrays of a batch hold different rows of the data", detail))
@@ -94,15 +94,17 @@ def same(declared: Declared, one: Answer, other: Answer) -> bool:
     return np.array_equal(ids_in(declared, one), ids_in(declared, other))
 
 
-def text(declared: Declared, rows: Answer) -> str:
-    """Where rows begin and end, for a message."""
+def text(declared: Declared, rows: Answer, role: int = OWN) -> str:
+    """Which rows of which file, the first few, for a message; ``role``: which file of the shard."""
     ids = ids_in(declared, rows)
     if not ids.size:
         return "no rows"
     shard = int(np.searchsorted(declared.offsets, ids[0], side="right")) - 1
-    rows_here = ids[:4] - declared.offsets[shard]
-    more = ", ..." if ids.size > 4 else ""
-    return f"rows {', '.join(map(str, rows_here.tolist()))}{more} of shard {shard}"
+    inside = (ids >= declared.offsets[shard]) & (ids < declared.offsets[shard + 1])
+    shown = ids[: min(4, int(np.argmin(inside)) if not inside.all() else ids.size)] - declared.offsets[shard]
+    more = ", ..." if ids.size > shown.size else ""
+    said = f"{'row' if ids.size == 1 else 'rows'} {', '.join(map(str, shown.tolist()))}"
+    return f"{said} of {declared.name_of(shard, role)}{more}"
 
 
 def _stranger(declared: Declared, own: Voice, theirs: Rows, total: int) -> str:

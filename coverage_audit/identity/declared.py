@@ -61,12 +61,24 @@ class Declared:
                 self._partner[os.path.realpath(path)] = (shard, role)
         self._homes: dict[int, Home | None] = {}
         self._forgotten: set[str] = set()
+        shared = _shared_folder([*(path for path in paths if path is not None), *(p for g in partners for p in g)])
+        self._named = [_name(path, member, shared) for path, member in zip(paths, members, strict=True)]
+        self._partners_named = [tuple(_name(path, "", shared) for path in group) for group in partners]
         self._deltas: tuple[Ints, Ints] = (NO_IDS, NO_IDS)
 
     @property
     def files(self) -> tuple[str, ...]:
         """Real paths of all files, partners included."""
         return (*self._own, *self._partner)
+
+    def name_of(self, shard: int, role: int = OWN) -> str:
+        """What to call the file (and the array in it) that plays ``role`` for a shard: 'x_2.npy', 'all.h5::x'."""
+        partners = self._partners_named[shard] if shard < len(self._partners_named) else ()
+        if role == OWN:
+            return self._named[shard] or f"shard {shard}"
+        if role <= len(partners):
+            return partners[role - 1]
+        return f"another array of {self._named[shard]}"
 
     def home(self, origin: Origin) -> Home | None:
         """Which shard an origin holds; None if it is of other data, has another number of rows, or was replaced."""
@@ -202,3 +214,20 @@ class Declared:
                 np.array([-1 if h is None else h.role for h in homes], np.int64),
             )
         return self._deltas
+
+
+def _shared_folder(paths: Sequence[Path]) -> str:
+    """The folder below which all files are; "" if there is none."""
+    folders = {os.path.dirname(os.path.abspath(path)) for path in paths}
+    try:
+        return os.path.commonpath(folders)
+    except ValueError:  # no paths, or on two drives
+        return ""
+
+
+def _name(path: Path | None, member: str, shared: str) -> str:
+    """The path below the shared folder, with its member; "" for none."""
+    if path is None:
+        return ""
+    below = os.path.relpath(path, shared) if shared else str(path)
+    return f"{below}::{member}" if member else below

@@ -11,12 +11,13 @@ from coverage_audit.model.words import several
 from coverage_audit.reporters.wording import number, percent, printable, times
 from coverage_audit.result import AuditResult, SplitResult, Verdict
 
+# By the names that counting gives them.
 WAYS = {
     "explicit": "ids in the batch",
     "provenance": "arrays that remember their rows",
     "view": "views of a memory map",
-    "recent_content": "content of rows just read",
-    "indexed_content": "content looked up in an index",
+    "recent content": "content of rows just read",
+    "indexed content": "content looked up in an index",
     "tracer": "a tracer dataset",
     "inferred": "inferred",
     "unknown": "unknown",

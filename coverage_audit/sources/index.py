@@ -27,6 +27,7 @@ from numpy.lib import format as npy_format
 
 from coverage_audit.errors import DatasetError
 from coverage_audit.model.rows import RowSet
+from coverage_audit.model.words import listed, several
 from coverage_audit.sources.anchors import Spacing
 from coverage_audit.sources.columns import Array, FileColumns, MakeColumn, MemoryColumn, map_column
 from coverage_audit.sources.contents import Contents
@@ -56,6 +57,17 @@ class ContentIndex:
     spacing: Spacing | None
     kinds: tuple[Kind, ...]
     transform: str | None = None
+
+    def __repr__(self) -> str:
+        found = [] if self.rows is None else [several(len(self.rows.hashes), "different row")]
+        if self.spacing is not None:
+            found.append(f"pieces of streams from {self.spacing.shortest} numbers on")
+        after = "" if self.transform is None else f" after {self.transform}"
+        parts = [f"{listed(found)} of {several(len(self.kinds), 'shard')}{after}"]
+        if self.groups:
+            parts.append(f"{several(self.rows_in_groups, 'identical row')} in {several(self.groups, 'group')}")
+        parts.append("in memory" if self.path is None else f"in {self.path}")
+        return f"ContentIndex({'; '.join(parts)})"
 
     @property
     def groups(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ def test_sys(monkeypatch: pytest.MonkeyPatch) -> None:
 
     facts = dict(line.split(maxsplit=1) for line in result.output.splitlines())
     assert (result.exit_code, facts["coverage-audit"], facts["numpy"]) == (0, __version__, np.__version__)
+    assert (facts["h5py"], facts["zarr"]) == (metadata.version("h5py"), metadata.version("zarr"))
     assert facts["COVERAGE_AUDIT_RUN_ID"] == "abc"
     assert "hush" not in result.output
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coverage_audit.identity.agreement import ids_in
+from coverage_audit.identity.agreement import ids_in, text
 from coverage_audit.identity.batches import Identified, Unknown
 from coverage_audit.identity.declared import Declared
 from coverage_audit.identity.ladder import Ladder
@@ -181,7 +181,7 @@ def test_x_and_y_have_to_agree(folder: Path, partners: bool) -> None:
         assert misaligned(folder, batch, partners) == (span(0, 3, 4), "")
     rows, fault = misaligned(folder, {"image": x[3:5], "label": [y[4:6]]}, partners)
     assert rows == span(0, 3, 4)
-    assert fault.startswith("rows 3, 4 of shard 0 beside rows 4")
+    assert fault.startswith("rows 3, 4 of x_0.npy beside rows 4")
     for batch in ((x[3:6], y[3:5]), (x[3:5], y[4:2:-1])):
         assert misaligned(folder, batch, partners)[1] != ""
 
@@ -190,7 +190,19 @@ def test_a_partner_of_another_shard_disagrees(folder: Path) -> None:
     x, y = load(folder / "x_0.npy"), load(folder / "y_1.npy")
     rows, fault = misaligned(folder, (x[3:5], y[3:5]), True)
     assert rows == span(0, 3, 4)
-    assert fault == "rows 3, 4 of shard 0 beside rows 3, 4 of shard 1 of its partner"
+    assert fault == "rows 3, 4 of x_0.npy beside rows 3, 4 of y_1.npy"
+
+
+def test_files_are_named_below_the_folder_they_share(tmp_path: Path) -> None:
+    """GIVEN rows of several shards THEN only those at the head that lie in one file are shown."""
+    folders = (tmp_path / "a" / "x.npy", tmp_path / "b" / "x.npy")
+    known = Declared(folders, ("", "rows"), ((tmp_path / "a" / "y.npy",), ()), (N, 25))
+    assert text(known, np.array([7])) == "row 7 of a/x.npy"
+    assert text(known, np.array([7, 8, 9, 10, 11]), 1) == "rows 7, 8, 9, 10 of a/y.npy, ..."
+    assert text(known, np.array([N + 2, N + 3, 1])) == "rows 2, 3 of b/x.npy::rows, ..."
+    assert text(known, np.array([N, N + 1]), 1) == "rows 0, 1 of another array of b/x.npy::rows"
+    assert text(OFFSETS, np.array([N])) == "row 0 of shard 1"
+    assert text(OFFSETS, np.array([], np.int64)) == "no rows"
 
 
 def test_two_shards_in_two_arrays_of_a_batch_are_unknown(folder: Path) -> None:

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from coverage_audit.model.event import Found
 from coverage_audit.model.finding import Severity
 from coverage_audit.model.run import SplitInfo
-from coverage_audit.reporters import terminal
+from coverage_audit.reporters import terminal, view_sentences
 from coverage_audit.result import AuditResult, Verdict
 
 ESCAPE = "\x1b"
@@ -207,6 +208,16 @@ def test_the_unexplained_rest_is_shown() -> None:
 def test_a_mix_of_ways_of_knowing_is_said(found: dict[str, int], said: str | None) -> None:
     text = terminal.render(story.clean(found=found), width=120)
     assert (said in text) if said else ("how rows are known" not in text)
+
+
+def test_every_way_has_its_words() -> None:
+    """The counts call a way by the name of its member, with blanks."""
+    assert list(view_sentences.WAYS) == [
+        "explicit", "provenance", "view", "recent content", "indexed content", "tracer", "inferred", "unknown",
+    ]  # fmt: skip
+    assert set(view_sentences.WAYS) == {found.name.lower().replace("_", " ") for found in Found}
+    text = terminal.render(story.clean(found={"recent content": 3190}), width=120)
+    assert "  how rows are known: content of rows just read 100 %\n" in text
 
 
 def test_several_splits_one_after_the_other() -> None:

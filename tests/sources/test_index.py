@@ -17,8 +17,9 @@ from coverage_audit.errors import DatasetError, UsageError
 from coverage_audit.identity.row_index import RowIndex
 from coverage_audit.sources import indexing, progress, row_table
 from coverage_audit.sources.anchors import Spacing, find_anchors
+from coverage_audit.sources.contents import Contents
 from coverage_audit.sources.dataset import Dataset
-from coverage_audit.sources.index import ContentIndex, find_index
+from coverage_audit.sources.index import ContentIndex, find_index, index_in_memory
 
 Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(0)
@@ -84,6 +85,26 @@ def test_what_the_index_says_of_itself(data: Dataset, tmp_path: Path) -> None:
         "row_shape": [4],
         "member": "",
     }
+
+
+def test_what_a_prompt_shows_of_it(data: Dataset, tmp_path: Path) -> None:
+    """Numbers and its place, never the arrays."""
+
+    def standardised(rows: Array) -> Array:
+        return rows / 3
+
+    assert repr(data.index()) == (
+        f"ContentIndex(100 different rows of 2 shards; in {tmp_path / f'coverage-audit-{data.fingerprint}.index'})"
+    )
+    assert repr(data.index(tmp_path / "t", transform=standardised)) == (
+        f"ContentIndex(100 different rows of 2 shards after {standardised.__qualname__}; in {tmp_path / 't'})"
+    )
+    np.save(tmp_path / "twins.npy", X[[0, 1, 2, 1, 0, 0, 9]])
+    twins = index_in_memory(Contents(Dataset.open(tmp_path / "twins.npy")), [7])
+    assert repr(twins) == "ContentIndex(4 different rows of 1 shard; 5 identical rows in 2 groups; in memory)"
+    np.arange(5000, dtype=np.uint16).tofile(tmp_path / "train.bin")
+    stream = Dataset.open(f"{tmp_path / 'train.bin'}::uint16").index(tmp_path / "s")
+    assert repr(stream) == f"ContentIndex(pieces of streams from 16 numbers on of 1 shard; in {tmp_path / 's'})"
 
 
 def test_beside_the_manifest(data: Dataset, tmp_path: Path) -> None:
