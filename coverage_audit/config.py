@@ -149,15 +149,19 @@ def _flag(path: str, key: str, value: object) -> bool:
 
 
 def _count(path: str, key: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise _wrong(path, key, value, "a whole number, 0 or more")
-    return value
+    return _number(path, key, value, 0, "a whole number, 0 or more")
 
 
 def _positive(path: str, key: str, value: object) -> int:
-    if _count(path, key, value) == 0:
-        raise ConfigError(f"{path}: {key} = 0: give a whole number above 0", slug="bad-setting")
-    return _count(path, key, value)
+    return _number(path, key, value, 1, "a whole number above 0")
+
+
+def _number(path: str, key: str, value: object, least: int, wanted: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong(path, key, value, wanted)
+    if value < least:
+        raise ConfigError(f"{path}: {key} = {value}: give {wanted}", slug="bad-setting")
+    return value
 
 
 def _texts(path: str, key: str, value: object) -> tuple[str, ...]:

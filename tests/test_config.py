@@ -117,6 +117,8 @@ def test_the_environment_names_a_file_and_a_log(tmp_path: Path) -> None:
         ("run.date = 1", "unknown key 'run.date'; did you mean 'data'?", "unknown-key"),
         ("run.data = 1", "run.data = 1 is a whole number: give text in quotes, or a list of such", "bad-setting"),
         ("run.batch-size = 0", "run.batch-size = 0: give a whole number above 0", "bad-setting"),
+        ("run.batch-size = -3", "run.batch-size = -3: give a whole number above 0", "bad-setting"),
+        ('run.verify-every = "a"', "run.verify-every = 'a' is text: give a whole number above 0", "bad-setting"),
         ("run.per = 'epochs'", "run.per = 'epochs' is unknown; did you mean 'epoch'?", "bad-setting"),
         (
             "run.contract = 'none'",
@@ -125,7 +127,7 @@ def test_the_environment_names_a_file_and_a_log(tmp_path: Path) -> None:
             "bad-setting",
         ),
         ('max-missed = "3"', "max-missed = '3' is text: give a whole number, 0 or more", "bad-setting"),
-        ("max-missed = -1", "max-missed = -1 is a whole number: give a whole number, 0 or more", "bad-setting"),
+        ("max-missed = -1", "max-missed = -1: give a whole number, 0 or more", "bad-setting"),
         ("max-missed = true", "max-missed = True is a true/false value: give a whole number, 0 or more", "bad-setting"),
         ("exit-zero = 1", "exit-zero = 1 is a whole number: give true or false", "bad-setting"),
         (

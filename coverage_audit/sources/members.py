@@ -26,8 +26,14 @@ class Members(NamedTuple):
     def together(self) -> Header:
         """All arrays as columns of the same rows; 0-d ones are not data.
 
-        Raises :class:`DatasetError` (uneven-members) if they have different lengths.
+        Raises :class:`DatasetError`: uneven-members if they have different lengths, no-member if there are none.
         """
+        if not self.headers:
+            raise DatasetError(
+                f"{self.name} has no array at its top level: name one that lies deeper, as in '{self.name}::group/x', "
+                "or leave the file out",
+                slug="no-member",
+            )
         arrays = {key: header for key, header in self.headers.items() if header.rows is not None}
         if len({header.rows for header in arrays.values()}) > 1:
             lengths = ", ".join(f"{key} {header.rows:,}" for key, header in arrays.items())

@@ -123,6 +123,20 @@ def test_damaged_files(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["deep.h5", "deep.zarr", "none.npz"])
+def test_files_without_an_array_at_the_top(folder: Path, name: str) -> None:
+    """Many HDF5 files keep their arrays in groups, such as train/x: such a file is no 0-d array."""
+    with h5py.File("deep.h5", "w") as file:
+        file["train/x"] = np.zeros((5, 2))
+    save.open_group("deep.zarr", mode="w").create_group("train").create_array("x", data=np.zeros((5, 2)))
+    np.savez("none.npz")
+
+    assert refusal(name) == (
+        f"{folder}/{name} has no array at its top level: name one that lies deeper, as in "
+        f"'{folder}/{name}::group/x', or leave the file out [no-member]"
+    )
+
+
 def test_a_manifest_without_members_is_as_before(folder: Path) -> None:
     np.save("x.npy", np.zeros(3))
     Dataset.open("x.npy").save("data.json")
