@@ -25,7 +25,7 @@ SLUGS = {
     "no-length": "The object has no len(), or does not know it. Give Dataset.of() the number of rows.",
     "missing-extra": "The format is read by an optional package that is not installed. pip install what the message "
     "names.",
-    "no-member": "The file has no array of the name after '::', or none at all at its top level where no name is given.",
+    "no-member": "The file has no array of the name after '::', or none at its top level where no name is given.",
     "no-rows-axis": "A 0-d array holds one value and no rows.",
     "not-rows": "The value cannot be rows of a dataset: Dataset.open() takes paths, Dataset.of() an array, a whole "
     "number of rows, or anything with len(); select() takes sample ids or a mask.",
