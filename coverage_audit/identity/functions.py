@@ -7,24 +7,15 @@ the call, and gives what the result knows, or None.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from coverage_audit.identity import leads
+from coverage_audit.identity import joins, leads
 from coverage_audit.identity.elementwise import Ask, known_of_elementwise, known_of_product, widens
-from coverage_audit.identity.leads import Known, Lead, shape_of, unknown
-
-Array = npt.NDArray[Any]
-Arguments = tuple[Any, ...]
-Named = Mapping[str, Any]
-Rule = Callable[[Ask, Array, Arguments, Named], Known | None]
-
-
-def _argument(args: Arguments, named: Named, at: int, name: str, default: Any) -> Any:
-    return named[name] if name in named else args[at] if len(args) > at else default
+from coverage_audit.identity.leads import Known, Lead, shape_of
+from coverage_audit.identity.rule import Arguments, Array, Named, Rule, argument
 
 
 def _axes(axis: Any, ndim: int) -> set[int]:
@@ -34,120 +25,6 @@ def _axes(axis: Any, ndim: int) -> set[int]:
 def _inside(axis: Any, array: Array, lead: Lead) -> bool:
     """Whether an operation along these axes stays within the entries."""
     return axis is not None and min(_axes(axis, array.ndim), default=0) >= len(shape_of(lead))
-
-
-# ---- several arrays into one
-
-
-def _shape(part: Any) -> tuple[int, ...]:
-    return part.shape if isinstance(part, np.ndarray) else np.shape(part)
-
-
-def _ndims(parts: Sequence[Any]) -> set[int]:
-    return {len(_shape(part)) for part in parts}
-
-
-def _filled(parts: Sequence[Any], knowns: Sequence[Known | None], m: int, result: Array) -> tuple[list[Lead], bool]:
-    """One lead of ``m`` axes per part, and whether entries may not be what is in the files."""
-    altered = any(one is not None and one.altered for one in knowns)
-    types = {part.dtype for part in parts if isinstance(part, np.ndarray)}
-    return [
-        unknown(_shape(part)[:m]) if one is None else one.lead for part, one in zip(parts, knowns, strict=True)
-    ], altered or not all(widens(one, result.dtype) for one in types)
-
-
-def _merged(knowns: Iterable[Known | None]) -> Known | None:
-    """What entries know that are made of the entries of all parts."""
-    lead: Lead | None = None
-    for one in knowns:
-        if one is not None:
-            lead = one.lead if lead is None else leads.merge(lead, one.lead)
-            if lead is None:
-                return None
-    return None if lead is None else Known(lead, True)
-
-
-def _axes_known(knowns: Iterable[Known | None]) -> int | None:
-    """How many leading axes the parts have; None if they differ or there are none."""
-    counts = {len(shape_of(one.lead)) for one in knowns if one is not None}
-    return counts.pop() if len(counts) == 1 else None
-
-
-def _join(ask: Ask, parts: Sequence[Any], axis: int | None, result: Array) -> Known | None:
-    """Parts joined along an axis that they have."""
-    knowns = [ask(part) for part in parts]
-    m = _axes_known(knowns)
-    if axis is None or not m:
-        return None
-    axis %= result.ndim
-    if axis >= m:
-        return _merged(knowns)
-    filled, altered = _filled(parts, knowns, m, result)
-    return Known(leads.concatenate(filled, axis), altered)
-
-
-def _pile(ask: Ask, parts: Sequence[Any], axis: int, result: Array) -> Known | None:
-    """Parts put side by side along a new axis."""
-    knowns = [ask(part) for part in parts]
-    m = _axes_known(knowns)
-    if m is None:
-        return None
-    axis %= result.ndim
-    if axis > m:
-        return _merged(knowns)
-    if axis == m > 0:
-        merged = _merged(knowns)
-        if merged is not None and not _is_torn(merged.lead):
-            return merged  # each entry holds the same row several times over
-    filled, altered = _filled(parts, knowns, m, result)
-    return Known(leads.stack(filled, axis), altered)
-
-
-def _is_torn(lead: Lead) -> bool:
-    return isinstance(lead, np.ndarray) and bool((lead < 0).any())
-
-
-def concatenate(ask: Ask, result: Array, args: Arguments, named: Named) -> Known | None:
-    return _join(ask, args[0], _argument(args, named, 1, "axis", 0), result)
-
-
-def stack(ask: Ask, result: Array, args: Arguments, named: Named) -> Known | None:
-    return _pile(ask, args[0], _argument(args, named, 1, "axis", 0), result)
-
-
-def vstack(ask: Ask, result: Array, args: Arguments, _: Named) -> Known | None:
-    ndims = _ndims(args[0])
-    if ndims == {1}:
-        return _pile(ask, args[0], 0, result)
-    return _join(ask, args[0], 0, result) if min(ndims) > 1 else None
-
-
-def hstack(ask: Ask, result: Array, args: Arguments, _: Named) -> Known | None:
-    ndims = _ndims(args[0])
-    if 0 in ndims or len(ndims) > 1:
-        return None
-    return _join(ask, args[0], 0 if ndims == {1} else 1, result)
-
-
-def dstack(ask: Ask, result: Array, args: Arguments, _: Named) -> Known | None:
-    ndims = _ndims(args[0])
-    if ndims == {2}:
-        return _pile(ask, args[0], 2, result)
-    return _join(ask, args[0], 2, result) if min(ndims) > 2 else None
-
-
-def column_stack(ask: Ask, _: Array, args: Arguments, __: Named) -> Known | None:
-    """Columns stand side by side, so all of them must be of the same rows."""
-    knowns = [ask(part) for part in args[0]]
-    return _merged(knowns) if _axes_known(knowns) == 1 and _ndims(args[0]) <= {1, 2} else None
-
-
-def append(ask: Ask, result: Array, args: Arguments, named: Named) -> Known | None:
-    parts = args[:2]
-    axis = _argument(args, named, 2, "axis", None)
-    if axis is None and _ndims(parts) == {1}:
-        axis = 0
-    return _join(ask, parts, axis, result)
 
 
 # ---- one array, rearranged along an axis
@@ -162,7 +39,7 @@ def _rearranged(at: int, run: Callable[[Arguments, dict[str, Any]], Any], source
             return None
         array, lead = args[source], known.lead
         m = len(shape_of(lead))
-        axis = _argument(args, named, at, "axis", None)
+        axis = argument(args, named, at, "axis", None)
         if axis is None:
             if array.ndim != 1 or m != 1:
                 return None
@@ -189,7 +66,7 @@ def take(ask: Ask, _: Array, args: Arguments, named: Named) -> Known | None:
     known = ask(args[0])
     if known is None:
         return None
-    axis = _argument(args, named, 2, "axis", None)
+    axis = argument(args, named, 2, "axis", None)
     m = len(shape_of(known.lead))
     if axis is None:
         if args[0].ndim != 1 or m != 1:
@@ -200,8 +77,8 @@ def take(ask: Ask, _: Array, args: Arguments, named: Named) -> Known | None:
         return Known(known.lead, True)
     if axis > 0:
         return None
-    index = np.asarray(_argument(args, named, 1, "indices", None))
-    mode = _argument(args, named, 4, "mode", "raise")
+    index = np.asarray(argument(args, named, 1, "indices", None))
+    mode = argument(args, named, 4, "mode", "raise")
     n = args[0].shape[0]
     if mode == "wrap":
         index = index % n
@@ -226,7 +103,7 @@ def insert(ask: Ask, result: Array, args: Arguments, named: Named) -> Known | No
 
 def tile(ask: Ask, _: Array, args: Arguments, named: Named) -> Known | None:
     known = ask(args[0])
-    reps = _argument(args, named, 1, "reps", None)
+    reps = argument(args, named, 1, "reps", None)
     counts = tuple(reps) if np.ndim(reps) else (reps,)
     ndim = args[0].ndim
     if known is None or len(counts) > ndim:
@@ -242,8 +119,8 @@ def tile(ask: Ask, _: Array, args: Arguments, named: Named) -> Known | None:
 def pad(ask: Ask, _: Array, args: Arguments, named: Named) -> Known | None:
     """Entries that are added along the leading axes are of no known row, whatever they are filled with."""
     known = ask(args[0])
-    mode = _argument(args, named, 2, "mode", "constant")
-    width = _argument(args, named, 1, "pad_width", None)
+    mode = argument(args, named, 2, "mode", "constant")
+    width = argument(args, named, 1, "pad_width", None)
     if known is None or not isinstance(mode, str) or isinstance(width, dict):
         return None
     widths = np.broadcast_to(np.asarray(width), (args[0].ndim, 2))
@@ -269,7 +146,7 @@ def same_rows(ask: Ask, result: Array, args: Arguments, _: Named) -> Known | Non
 def reshape(ask: Ask, result: Array, args: Arguments, named: Named) -> Known | None:
     """A reshape (or ravel) that had to copy."""
     known = ask(args[0])
-    order = _argument(args, named, 2, "order", "C")
+    order = argument(args, named, 2, "order", "C")
     if known is None or order != "C":
         return None
     lead = leads.reshape(known.lead, args[0].shape, result.shape)
@@ -277,7 +154,7 @@ def reshape(ask: Ask, result: Array, args: Arguments, named: Named) -> Known | N
 
 
 def ravel(ask: Ask, result: Array, args: Arguments, named: Named) -> Known | None:
-    return reshape(ask, result, args[:1], {"order": _argument(args, named, 1, "order", "C")})
+    return reshape(ask, result, args[:1], {"order": argument(args, named, 1, "order", "C")})
 
 
 def along(at: int, default: Any) -> Rule:
@@ -285,7 +162,7 @@ def along(at: int, default: Any) -> Rule:
 
     def rule(ask: Ask, result: Array, args: Arguments, named: Named) -> Known | None:
         known = ask(args[0])
-        if known is None or not _inside(_argument(args, named, at, "axis", default), args[0], known.lead):
+        if known is None or not _inside(argument(args, named, at, "axis", default), args[0], known.lead):
             return None
         shape = shape_of(known.lead)
         return Known(known.lead, True) if result.shape[: len(shape)] == shape else None
@@ -324,13 +201,13 @@ _LIKE = (np.zeros_like, np.empty_like, np.ones_like, np.full_like)
 _ASTYPE: tuple[Any, ...] = (np.astype,) if hasattr(np, "astype") else ()  # from numpy 2.1 on
 
 RULES: dict[Any, Rule] = {
-    np.concatenate: concatenate,
-    np.stack: stack,
-    np.vstack: vstack,
-    np.hstack: hstack,
-    np.dstack: dstack,
-    np.column_stack: column_stack,
-    np.append: append,
+    np.concatenate: joins.concatenate,
+    np.stack: joins.stack,
+    np.vstack: joins.vstack,
+    np.hstack: joins.hstack,
+    np.dstack: joins.dstack,
+    np.column_stack: joins.column_stack,
+    np.append: joins.append,
     np.take: take,
     np.compress: _rearranged(2, lambda args, named: np.compress(*args, **named), source=1),
     np.repeat: _rearranged(2, lambda args, named: np.repeat(*args, **named)),

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from coverage_audit.identity.layout import Place
 from coverage_audit.identity.leads import Known
-from coverage_audit.identity.ledger import Ledger, Place
+from coverage_audit.identity.ledger import Ledger
 
 _KEPT = 4
 """Numbers that are remembered; a shuffle has one in hand."""
@@ -32,7 +33,7 @@ _lent = _Lent()
 
 def expect_loans(ledger: Ledger) -> None:
     """Elements are about to be moved one by one, two reads at a time."""
-    ledger.loans = 2 * ledger.size
+    ledger.loans = 2 * ledger.layout.size
 
 
 def lend(ledger: Ledger, place: Place, at: int, number: Any) -> None:

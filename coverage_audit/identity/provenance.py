@@ -5,6 +5,9 @@ Both are what numpy would have given, with the same values; beside them lies a l
 share the ledger of the memory they show. Results of their own get one where the operation is known to keep rows; all
 others know nothing.
 
+An array without rows is a constant: ``x - mean`` and ``x + noise`` are the rows of x, and so is x less one row that is
+broadcast. Two rows in one entry make it unknown. A row that is overwritten in part stays the row, altered.
+
 What numpy offers no hook for is not seen: ``np.asarray``, ``np.array``, ``memoryview``, DLPack and C extensions give
 arrays without memory of their rows, and what they write into the memory of a tracked array leaves its ids as they were.
 A sample of batches is therefore compared with the files (:mod:`~coverage_audit.identity.verification`).
@@ -18,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverage_audit.identity.crossing import tell_multiprocessing
+from coverage_audit.identity.layout import place_of_all
 from coverage_audit.identity.leads import Known, public, shape_of
 from coverage_audit.identity.ledger import Ledger
 from coverage_audit.identity.origins import Origin
@@ -55,7 +59,7 @@ def track_root(memmap: Array, origin: Origin) -> Array:
     known = Known(Span(origin.base, 1, origin.rows), altered=False)
     ledger = Ledger(memmap, known)
     memmap.__class__ = TrackedMemmap  # a view would have another base and keep the map open for longer
-    object.__setattr__(memmap, "_rows", (ledger, ledger.place_of_all((origin.rows,))))
+    object.__setattr__(memmap, "_rows", (ledger, place_of_all((origin.rows,))))
     return memmap
 
 

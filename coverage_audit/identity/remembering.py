@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from coverage_audit.identity.elementwise import widens
+from coverage_audit.identity.layout import Place, place_of_all
 from coverage_audit.identity.leads import UNKNOWN, Known, TooManyError, public, shape_of
-from coverage_audit.identity.ledger import Ledger, Place
+from coverage_audit.identity.ledger import Ledger
 from coverage_audit.identity.loans import known_of_number
 from coverage_audit.identity.reads import READS
 from coverage_audit.identity.writing import enter_unknown
@@ -82,19 +83,22 @@ def known_of_value(thing: Any) -> Known | None:
 
 
 def find_rows(array: Any) -> Rows | None:
-    """The ledger of the memory that an array shows, through what it is a view of."""
+    """The ledger of the memory that an array shows, and where in it; None if there is no ledger."""
     rows: Rows | None = array._rows
-    if rows is not None:
-        return rows
-    base = array.base
-    while isinstance(base, np.ndarray):
-        if isinstance(base, Remembering):
-            found: Rows | None = base._rows
-            if found is not None:
-                rows = (found[0], found[0].place_of(array))
-                _put(array, "_rows", rows)
-                return rows
-        base = base.base
+    if rows is None:
+        ledger = ledger_of(array)
+        if ledger is not None:
+            rows = (ledger, ledger.place_of(array))
+            _put(array, "_rows", rows)
+    return rows
+
+
+def ledger_of(array: Any) -> Ledger | None:
+    """The ledger of the memory that an array shows, its own or that of what it is a view of."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, Remembering) and array._rows is not None:
+            return array._rows[0]
+        array = array.base
     return None
 
 
@@ -104,7 +108,7 @@ def remember(array: Array, known: Known | None) -> Array:
         return array
     out = array.view(Remembering._ordinary)
     ledger = Ledger(array, known)
-    _put(out, "_rows", (ledger, ledger.place_of_all(shape_of(known.lead))))
+    _put(out, "_rows", (ledger, place_of_all(shape_of(known.lead))))
     return out
 
 
@@ -181,10 +185,10 @@ def stumble(error: Exception) -> None:
 
 
 def spoil(thing: Any) -> None:
-    if isinstance(thing, Remembering):
-        rows = find_rows(thing)
-        if rows is not None:
-            rows[0].spoil()
+    """Nothing is known any more of the memory that an array shows."""
+    ledger = ledger_of(thing) if isinstance(thing, Remembering) else None
+    if ledger is not None:
+        ledger.spoil()
 
 
 def tell_reads(things: Any, *, derived: bool = False) -> None:

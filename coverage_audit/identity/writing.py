@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from coverage_audit.identity.elementwise import widens
 from coverage_audit.identity.indexing import entries_written
+from coverage_audit.identity.layout import Place
 from coverage_audit.identity.leads import UNKNOWN, Known, Lead, dense, shape_of
-from coverage_audit.identity.ledger import Ledger, Place, positions
+from coverage_audit.identity.ledger import Ledger, positions
 
 Array = npt.NDArray[Any]
 
@@ -56,7 +57,7 @@ def _enter_row(ledger: Ledger, number: int, array: Array, value: Any, known: Kno
         return ledger.write_row(number, UNKNOWN)
     if not ledger.altered:
         same_type = value.dtype is array.dtype or widens(value.dtype, array.dtype)
-        ledger.altered = known.altered or not same_type or value.size * array.itemsize != ledger.row_bytes
+        ledger.altered = known.altered or not same_type or value.size * array.itemsize != ledger.layout.row_bytes
     assert isinstance(known.lead, int)
     return ledger.write_row(number, known.lead)
 
@@ -76,7 +77,7 @@ def _enter_at(
 ) -> None:
     """A write into all of a view, which has this place, shape and type."""
     m = len(place.counts)
-    covered = place.whole or math.prod(shape[m:]) * dtype.itemsize == ledger.row_bytes
+    covered = place.whole or math.prod(shape[m:]) * dtype.itemsize == ledger.layout.row_bytes
     if known is None:
         return ledger.write(place, None, partly=not covered)
     lead = known.lead

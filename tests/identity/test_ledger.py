@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coverage_audit.identity.layout import Place, place_of_all
 from coverage_audit.identity.leads import Known, Lead, dense, shape_of
-from coverage_audit.identity.ledger import Ledger, Place
+from coverage_audit.identity.ledger import Ledger
 from coverage_audit.identity.shadows import Span, Windows
 
 LEADS: dict[str, tuple[Lead, tuple[int, ...]]] = {
@@ -80,7 +81,7 @@ def test_rows_in_any_order_in_memory(name: str, order: list[int], cuts: list[sli
     array = np.zeros([shape[axis] for axis in order], np.int32).transpose(np.argsort(order))
     assert array.shape == shape
     ledger = Ledger(array, Known(lead, altered=False))
-    assert ids_of(ledger, ledger.place_of_all(shape_of(lead))) == dense(lead).tolist()
+    assert ids_of(ledger, place_of_all(shape_of(lead))) == dense(lead).tolist()
     place = ledger.place_of(array[tuple(cuts)])
     if place is not None and 0 not in place.counts:
         assert np.ravel(ids_of(ledger, place)).tolist() == dense(lead)[cuts[0]].tolist()
@@ -97,7 +98,7 @@ def test_memory_that_is_shared_by_rows_is_not_told_apart() -> None:
 def test_two_ledgers_never_share_what_is_written(name: str) -> None:
     """GIVEN a copy that began with the same ids WHEN one is written to THEN the other keeps its own."""
     ledger, array = ledger_of(name)
-    place = ledger.place_of_all(shape_of(LEADS[name][0]))
+    place = place_of_all(shape_of(LEADS[name][0]))
     lead = ledger.look(place)
     assert lead is not None
     before = dense(lead).tolist()

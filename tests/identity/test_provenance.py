@@ -132,7 +132,7 @@ EXACT: dict[str, tuple[Callable[[Script], Any], list[int]]] = {
     "/ 255": (lambda s: s.a[IDX] / 255.0, EIGHT),
     "2 * x + 0": (lambda s: 2 * s.a[IDX] + 0, EIGHT),
     "astype": (lambda s: s.a[IDX].astype("f2"), EIGHT),
-    "np.astype": (lambda s: np.astype(s.a[IDX], np.float64), EIGHT),
+    **({"np.astype": (lambda s: np.astype(s.a[IDX], np.float64), EIGHT)} if hasattr(np, "astype") else {}),
     "clip": (lambda s: np.clip(s.a[IDX], 0, 9), EIGHT),
     "clip, method": (lambda s: s.a[IDX].clip(0, 9), EIGHT),
     "round, method": (lambda s: s.a[IDX].round(1), EIGHT),
