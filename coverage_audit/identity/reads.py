@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from coverage_audit.identity.shadows import Shadow
+from coverage_audit.identity.shadows import Shadow, Span, Windows
 
 KEPT = 1 << 16
 """Reads that are remembered; older ones are forgotten."""
+IDS_KEPT = 1 << 22
+"""Ids that may be remembered one by one, 8 bytes each; the last read is, however many it has."""
 
 
 class Read(NamedTuple):
@@ -30,7 +32,9 @@ class Reads:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: deque[Read] = deque(maxlen=KEPT)
+        # Plain tuples of plain numbers, where that will do: the garbage collector does not look at those.
+        self._kept: deque[tuple[int, int, Shadow | int]] = deque()
+        self._ids_kept = 0
         self._serial = 0
         self._quiet = threading.local()
         self.listeners = 0
@@ -42,7 +46,23 @@ class Reads:
             return
         with self._lock:
             self._serial += 1
-            self._kept.append(Read(self._serial, threading.get_ident(), rows))
+            self._kept.append((self._serial, threading.get_ident(), rows))
+            self._ids_kept += _n_ids(rows)
+            self._forget()
+
+    def tell_row(self, row_id: int) -> None:
+        """As :meth:`tell`, of one row."""
+        if not self.listeners or self.is_ours:
+            return
+        with self._lock:
+            self._serial += 1
+            self._kept.append((self._serial, threading.get_ident(), row_id))
+            self._forget()
+
+    def _forget(self) -> None:
+        kept = self._kept
+        while len(kept) > KEPT or (self._ids_kept > IDS_KEPT and len(kept) > 1):
+            self._ids_kept -= _n_ids(kept.popleft()[2])
 
     @property
     def serial(self) -> int:
@@ -56,7 +76,8 @@ class Reads:
             if newest <= 0:
                 return []
             kept = self._kept
-            return [kept[i] for i in range(max(len(kept) - newest, 0), len(kept))]
+            told = [kept[i] for i in range(max(len(kept) - newest, 0), len(kept))]
+        return [Read(n, thread, Span(rows, 1, 1) if isinstance(rows, int) else rows) for n, thread, rows in told]
 
     @property
     def is_ours(self) -> bool:
@@ -71,6 +92,12 @@ class Reads:
             yield
         finally:
             self._quiet.depth -= 1
+
+
+def _n_ids(rows: Shadow | int) -> int:
+    if isinstance(rows, int | Span):
+        return 0
+    return len(rows.firsts) if isinstance(rows, Windows) else rows.size
 
 
 READS = Reads()
