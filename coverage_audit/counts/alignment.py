@@ -88,9 +88,9 @@ def ends_by_itself(count: PassCount) -> bool:
 def leaves_rows_out(counts: SplitCounts) -> bool:
     """Whether the loader ended passes without some of the rows, and not because the contract says so.
 
-    One rank's pass leaves to the others what they visit, so of several ranks nothing is said.
+    One rank's (or process's) pass leaves to the others what they visit, so of several nothing is said.
     """
-    if counts.run.ranks > 1 or counts.batch_size is None or counts.info.contract.kind == "drop-remainder":
+    if counts.divided or counts.batch_size is None or counts.info.contract.kind == "drop-remainder":
         return False
     return any(ends_by_itself(p) and p.missed for p in counts.passes)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from coverage_audit.counts.accountant import Accountant
 from coverage_audit.counts.blocks import Tally, read_blocks
 from coverage_audit.counts.needed import Needs, batch_size_of, partial_batches
+from coverage_audit.counts.processes import together
 from coverage_audit.counts.remarks import sum_remarks
 from coverage_audit.counts.source import EpochFacts, SplitSource, Stream
 from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts, WriterCount
@@ -47,12 +48,18 @@ def _epoch_of(piece: Piece) -> int:
 
 def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> SplitCounts:
     size = batch_size_of(source.info.batch_size, tally.sizes)
+    first = min(lane.rank for lane in accountant.lanes)
     passes: list[PassCount] = []
+    attempts: dict[int, list[list[PassCount]]] = {}
     for lane, stream in zip(accountant.lanes, source.streams, strict=True):
-        passes += _passes(source, lane, stream, size)
-    first_rank = [p for p in passes if p.rank == min(lane.rank for lane in accountant.lanes)]
+        own = _passes(source, lane, stream, size)
+        passes += own
+        if lane.rank == first and lane.steps and own:
+            attempts.setdefault(stream.writer.attempt, []).append(own)
+    first_rank = [p for processes in attempts.values() for p in together(processes)]
+    divided = any(len(processes) > 1 for processes in attempts.values())
     ranks = max(len({s.writer.rank for s in source.streams}), *(s.writer.world_size for s in source.streams), 1)
-    needs = Needs(source.shards, source.info.contract, size, ranks, first_rank, accountant.remaining)
+    needs = Needs(source.shards, source.info.contract, size, ranks, first_rank, accountant.remaining, divided)
     epochs_from = _epochs_from(source, passes)
     epochs = _with_facts(source, accountant.epochs, passes, epochs_from)
     shapeless = {(p.rank, p.pass_) for p in passes if p.pass_from == "unknown"}

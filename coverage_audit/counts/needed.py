@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from coverage_audit.counts.processes import measures
 from coverage_audit.counts.tables import EpochCount, PassCount
 from coverage_audit.counts.unfinished import Remaining
 from coverage_audit.model.contract import Contract
@@ -31,7 +32,11 @@ def batch_size_of(declared: int | None, sizes: Mapping[int, int]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Everything the answer depends on."""
+    """Everything the answer depends on.
+
+    ``passes``: of the first rank, see :func:`~coverage_audit.counts.processes.together`. ``divided``: several of its
+    processes took steps, so that what one of them did, or has still to do, is not what the rank needs.
+    """
 
     shards: Shards | None
     contract: Contract
@@ -39,6 +44,7 @@ class Needs:
     ranks: int
     passes: Sequence[PassCount]
     remaining: Mapping[int, Remaining]
+    divided: bool = False
 
     def fill(self, epoch: EpochCount) -> EpochCount:
         """The epoch with ``needed``, ``needed_from`` and ``batch_size``."""
@@ -46,11 +52,13 @@ class Needs:
         return replace(epoch, needed=needed, needed_from=where, batch_size=self.batch_size)
 
     def _steps(self, epoch: EpochCount) -> tuple[int | None, str]:
-        whole = [p for p in self.passes if _measures(p, self.passes)]
+        whole = [p for p in self.passes if measures(p, self.passes)]
         if whole:
             before = {s.pass_ for s in epoch.spans}
             known = [p for p in whole if p.pass_ < max(before, default=0) or p.pass_ in before]
             return (known[-1] if known else whole[0]).batches, "observed"
+        if self.divided:
+            return None, "unknown"
         trusted = not self.passes or self.passes[0].pass_from != "unknown"
         left = self.remaining.get(epoch.epoch)
         if (
@@ -75,12 +83,6 @@ class Needs:
 
     def _divide(self, rows: int, size: int) -> int:
         return rows // size if self.contract.kind == "drop-remainder" else -(-rows // size)
-
-
-def _measures(count: PassCount, passes: Sequence[PassCount]) -> bool:
-    """Whether a pass's number of batches says what a pass takes: whole, and no batch shared with a neighbour."""
-    shared = any(p.rank == count.rank and p.pass_ == count.pass_ + 1 and p.mixed_batches for p in passes)
-    return count.complete and count.pass_from != "unknown" and not count.mixed_batches and not shared
 
 
 def partial_batches(

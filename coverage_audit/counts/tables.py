@@ -6,6 +6,7 @@ trained); passes follow the loader, so they count *yielded* batches in yield ord
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -174,6 +175,12 @@ class SplitCounts:
     """What the loader raised, if it did."""
     remarks: Remarks = NO_REMARKS
     planned: bool = False
+
+    @property
+    def divided(self) -> bool:
+        """Whether several ranks or processes took steps side by side: what a pass of one leaves out, others visit."""
+        writers = Counter(w.attempt for w in self.writers if w.steps)
+        return self.run.ranks > 1 or any(n > 1 for n in writers.values())
 
     @property
     def complete_epochs(self) -> tuple[EpochCount, ...]:

@@ -30,6 +30,8 @@ NEEDED = {
     "unknown": "unknown: no complete pass, and no batch size that holds",
 }
 
+DIVIDED = "unknown: several processes took steps, and their passes do not add up to one of all rows"
+
 
 def facts(result: AuditResult, split: SplitResult) -> tuple[str, ...]:
     """Log, split, epochs, rows and shards, and what was counted: the first line."""
@@ -203,7 +205,10 @@ def _needed(split: SplitResult, verbose: bool) -> list[str]:
     ways = dict.fromkeys(e.needed_from for e in split.counts.epochs)
     if split.counts.planned or not ways or (list(ways) == ["observed"] and not verbose):
         return []
-    return [f"needed steps are {' or '.join(NEEDED.get(w, printable(w)) for w in ways)}"]
+    said = [NEEDED.get(w, printable(w)) for w in ways]
+    if split.counts.divided and split.counts.batch_size is not None:  # else it would be computed
+        said = [DIVIDED if w == "unknown" else text for w, text in zip(ways, said, strict=True)]
+    return [f"needed steps are {' or '.join(said)}"]
 
 
 def _way(name: str) -> str:

@@ -63,8 +63,8 @@ def _left_out(counts: SplitCounts) -> tuple[str, str]:
     """(what the passes say, what to look at) where every pass the loader ended leaves other rows out."""
     ended = [p for p in counts.passes if ends_by_itself(p)]
     sizes = sorted({p.missed.size for p in ended})
-    # One rank's pass leaves to the others what they visit.
-    if counts.run.ranks > 1 or len(ended) < 2 or not sizes[0] or len({p.missed for p in ended}) == 1:
+    # One rank's or process's pass leaves to the others what they visit.
+    if counts.divided or len(ended) < 2 or not sizes[0] or len({p.missed for p in ended}) == 1:
         return "", ""
     rows = several(sizes[0], "row") if len(sizes) == 1 else f"{number(sizes[0])} to {several(sizes[-1], 'row')}"
     return (

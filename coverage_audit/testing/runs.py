@@ -59,6 +59,7 @@ class Run:
     """Epochs the trainer never ended."""
     evaluation: bool = False
     rank: int = 0
+    process: int = 1
     writer: str = "closed"
     other_fingerprints: tuple[str, ...] = ()
     declared: int | None = None
@@ -84,7 +85,7 @@ class Run:
         )
         cuts = np.linspace(0, len(visits), self.pieces + 1).astype(int)
         return Stream(
-            writer=Writer(0, self.rank, 1),
+            writer=Writer(0, self.rank, self.process),
             visits=lambda: (visits.take(slice(int(a), int(b))) for a, b in itertools.pairwise(cuts)),
             epochs=facts if self.trained and not self.without_epochs else (),
             trained=self.trained,
