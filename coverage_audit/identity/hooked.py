@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from coverage_audit.identity.following import after_function, after_ufunc, argument_returned
 from coverage_audit.identity.leads import Known, reshape
+from coverage_audit.identity.operators import Operators
 from coverage_audit.identity.reads import READS
 from coverage_audit.identity.remembering import (
     Remembering,
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
     class _Base(Remembering, np.ndarray[Any, Any]):
         pass
 else:
-    _Base = Remembering
+
+    class _Base(Operators, Remembering):
+        pass
 
 
 class Hooked(_Base):
@@ -200,8 +203,16 @@ class Hooked(_Base):
         return self
 
     def resize(self, *args: Any, **kwargs: Any) -> None:
-        np.ndarray.resize(self, *args, **kwargs)
         spoil(self)
+        base = self.base
+        if type(base) is np.ndarray and base.flags.owndata and base.flags.c_contiguous and base.shape == self.shape:
+            # numpy changes the size of an array that owns its memory. This one would if it were not a view of such.
+            resized = base.copy()
+            resized.resize(*args, **{**kwargs, "refcheck": False})
+            state: Any = (1, resized.shape, resized.dtype, False, resized.tobytes())
+            np.ndarray.__setstate__(self, state)
+        else:
+            np.ndarray.resize(self, *args, **kwargs)
 
     def __setstate__(self, state: Any) -> None:
         np.ndarray.__setstate__(self, state)
