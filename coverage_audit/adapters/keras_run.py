@@ -152,7 +152,7 @@ def _prepare_fit(session: Session, model: Any, given: dict[str, Any], stack: Exi
     x, held_out = given.get("x"), given.get("validation_data")
     train = _recorded(session, model, x, "train", facts)
     if train is None and (given.get("y") is not None or hasattr(x, "shape")):
-        session.note("fit on arrays is not recorded: Keras itself takes every row once an epoch")
+        session.pass_over("fit on arrays", "Keras itself takes every row once an epoch")
     # One object in both places could not be told apart, and its steps in training matter more.
     same = train is not None and held_out is x
     validation = None if same else _recorded(session, model, held_out, "validation", {})
@@ -218,14 +218,14 @@ def _followed(
 ) -> _Recorded | None:
     """What Keras iterates itself; said once where it cannot be followed."""
     if getattr(model, "_distribute_strategy", None) is not None:
-        session.note(f"cannot record a {name}: tf.distribute takes its batches apart")
+        session.pass_over(f"a {name}", "tf.distribute takes its batches apart")
         return None
     recorder = session.recorder(split, **facts)
     if recorder is None or recorder.stream.writer is None:
         return None
     followed: tuple[Any, Feed] | str = _FOLLOWED[name].follow(data, recorder.stream)
     if isinstance(followed, str):
-        session.note(f"cannot record a {name}: {followed}")
+        session.pass_over(f"a {name}", followed)
         return None
     return _Recorded(followed[0], recorder.stream.writer, followed[1])
 
@@ -263,7 +263,7 @@ def _unless_in_threads(
     """None where a CallbackList of the script's own calls back from threads, in any order."""
     if recorded is None or not getattr(given.get("callbacks"), kind, False):
         return recorded
-    session.note("a CallbackList that calls back from threads does not say when a step is done: it is not recorded")
+    session.pass_over("a CallbackList that calls back from threads", "it does not say when a step is done")
     return None
 
 

@@ -39,3 +39,6 @@ class Session(Protocol):
 
     def note(self, message: str) -> None:
         """Say something, once."""
+
+    def pass_over(self, what: str, why: str) -> None:
+        """Something that trains or evaluates is not recorded; said once."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from coverage_audit.launch.announce import belongs_to
 from coverage_audit.launch.proposal import Opened, propose
-from coverage_audit.launch.session import Session
+from coverage_audit.launch.session import TRAIN, Session
 from coverage_audit.model.words import listed, several
 from coverage_audit.runlog.folder import WRITER, files_like, state_of
 
@@ -18,9 +19,11 @@ from coverage_audit.runlog.folder import WRITER, files_like, state_of
 def end(session: Session, run_id: str) -> None:
     """Close the log, after all that the script does at exit; say what there is. A forked child says nothing."""
     session.close()
-    line = line_of(session, run_id) if os.getpid() == session.process else ""
-    if line:
-        session.note(line)
+    if os.getpid() != session.process:
+        return
+    for line in (*_not_taken(session), line_of(session, run_id)):
+        if line:
+            session.note(line)
 
 
 def line_of(session: Session, run_id: str) -> str:
@@ -43,11 +46,21 @@ def line_of(session: Session, run_id: str) -> str:
 
 def _counted(session: Session) -> str:
     splits = [recorder.stream.split for recorder in session.recorders()]
-    trained = sum(split.consumed for split in splits if split.info.name == "train")
+    trained = sum(split.consumed for split in splits if split.info.name == TRAIN)
     yielded = sum(split.batches for split in splits)
     if trained:
         return f"recorded {several(trained, 'step')}"
     return f"recorded {several(yielded, 'batch')}" if yielded else ""
+
+
+def _not_taken(session: Session) -> list[str]:
+    """Why loaders that were named did not lead to a train split."""
+    if any(r.stream.split.batches for r in session.recorders() if r.stream.split.info.name == TRAIN):
+        return []
+    return [
+        f"--loader {name} returned {what}, which is not recorded where a script iterates it: return {instead} there"
+        for name, (what, instead) in session.handed_on.items()
+    ]
 
 
 def _writers_of(log: Path, run_id: str) -> int:
@@ -58,18 +71,29 @@ def _writers_of(log: Path, run_id: str) -> int:
 def _why(session: Session) -> str:
     if "numpy" not in sys.modules:
         return "the script did not import numpy (scripts that it starts as other programs are not recorded)"
+    script = session.options.module or shlex.split(session.options.command)[0]
+    if session.passed_over:
+        return f"{script} used only {listed(session.passed_over)}, which cannot be (see above)"
     seen = [name for name in ("keras", "torch") if name in sys.modules]
     what = {"keras": "Keras fit", "torch": "torch DataLoader that trains"}
     missing = [f"no {what[name]}" for name in seen] or ["neither Keras nor torch"]
-    missing += ["no call of a --loader"] if session.options.loaders else ["no --loader"]
+    if not session.handed_on:
+        missing += ["no call of a --loader"] if session.options.loaders else ["no --loader"]
     opened = [os.path.basename(path) for path in dict.fromkeys(o.path for o in _opened())]
     files = f"; it opened {listed(opened)}" if opened else "; it opened no data with numpy, h5py or zarr"
     hint = "" if session.options.loaders else " · name what makes its batches: coverage-audit run --loader NAME"
-    return f"{listed(missing)} in {session.options.command.split(' ')[0]}{files}{hint}"
+    return f"{listed(missing)} in {script}{files}{hint}"
 
 
 def _opened() -> list[Opened]:
     origins: Any = sys.modules.get("coverage_audit.identity.origins")
     if origins is None:
         return []
-    return [Opened(o.key.path, o.key.member, o.rows) for o in origins.ORIGINS.all()]
+    reading: Any = sys.modules.get("coverage_audit.recorder.reading_arrays")
+    types = {} if reading is None else reading.PLACES.seen_types
+    return [Opened(o.key.path, o.key.member or _only(types.get(o.key.path, ())), o.rows) for o in origins.ORIGINS.all()]
+
+
+def _only(types: Collection[Any]) -> str:
+    """The type that a flat file was read with; "" if there were several."""
+    return str(next(iter(types))) if len(types) == 1 else ""

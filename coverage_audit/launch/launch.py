@@ -8,6 +8,7 @@ import os
 from coverage_audit.errors import UsageError
 from coverage_audit.launch.announce import announce_run
 from coverage_audit.launch.ending import end
+from coverage_audit.launch.inspection import inspect_data
 from coverage_audit.launch.named import Named, require_defined
 from coverage_audit.launch.options import ENVIRONMENT, Options
 from coverage_audit.launch.script import Program, compile_plainly, source_of
@@ -20,7 +21,7 @@ class Launch:
     """A program that is about to run, recorded as ``options`` say.
 
     Raises :class:`UsageError` if it cannot be meant: no such script (no-script), a loader it does not define
-    (no-loader), several ranks without a shared run id (no-shared-run-id).
+    (no-loader), several ranks without a shared run id (no-shared-run-id), data as of :func:`inspect_data`.
     """
 
     def __init__(self, program: Program, options: Options) -> None:
@@ -34,6 +35,7 @@ class Launch:
             )
         if self._disabled:
             return
+        inspect_data(options)
         names = tuple(name for name in options.loaders if ":" not in name)
         source = source_of(program.name) if names and not program.is_module else None
         if source is not None:

@@ -17,7 +17,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from coverage_audit.errors import UsageError
-from coverage_audit.launch.session import Session
+from coverage_audit.launch.session import Handed, Session
 
 DECORATOR = "__coverage_audit_recorded__"
 """The name of our decorator among the builtins, where no module's names show it."""
@@ -82,20 +82,24 @@ class Named:
             self._session.note(f"--loader {getattr(thing, '__name__', thing)}: only functions and classes are recorded")
             return thing
         call: Callable[..., Any] = thing
+        name = getattr(call, "__qualname__", type(call).__qualname__)
 
         @functools.wraps(call)
         def recorded(*args: Any, **kwargs: Any) -> Any:
-            return self._returned(call(*args, **kwargs))
+            return self._returned(call(*args, **kwargs), name)
 
         return recorded
 
-    def _returned(self, result: Any) -> Any:
+    def _returned(self, result: Any, name: str) -> Any:
         try:
             if is_evaluating():
                 return result
             if is_batch(result):
                 return self._session.take(result)
-            if is_a_frameworks(type(result)):
+            handed = _handed(result)
+            if handed is not None:
+                self._session.handed_on[name] = handed
+            if handed is not None or is_a_frameworks(type(result)):
                 return result
             if hasattr(type(result), "__next__") or (hasattr(type(result), "__iter__") and not isinstance(result, str)):
                 return self._session.wrap(result)
@@ -111,7 +115,7 @@ class Named:
 
             @functools.wraps(pull)
             def __next__(this: Any) -> Any:
-                return self._returned(pull(this))
+                return self._returned(pull(this), kind.__qualname__)
 
             kind.__next__ = __next__
         elif hasattr(kind, "__iter__"):
@@ -148,6 +152,22 @@ def is_evaluating() -> bool:
 def is_a_frameworks(kind: type) -> bool:
     """Whether this is a loader of a framework (DataLoader, PyDataset, tf.data.Dataset), recorded where it is used."""
     return any(base.__module__.split(".")[0] in ("keras", "tensorflow", "torch") for base in kind.__mro__)
+
+
+def _handed(value: Any) -> Handed | None:
+    """What is said of a loader that is recorded in fit only, or of the first one of several (training, validation)."""
+    if isinstance(value, tuple | list):
+        return next(filter(None, map(_handed, value)), None)
+    kind = type(value)
+    for base in kind.__mro__:
+        module = base.__module__.split(".")[0]
+        if module == "tensorflow" and hasattr(kind, "__next__"):
+            return Handed("an iterator of tf.data", "(batch for batch in data)")
+        if module == "tensorflow" and hasattr(kind, "element_spec"):
+            return Handed("a tf.data.Dataset", "(batch for batch in data)")
+        if module == "keras" and hasattr(kind, "__getitem__"):
+            return Handed("a PyDataset", "(data[i] for i in range(len(data)))")
+    return None
 
 
 def is_batch(value: Any) -> bool:

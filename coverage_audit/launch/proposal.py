@@ -11,7 +11,10 @@ from typing import NamedTuple
 
 
 class Opened(NamedTuple):
-    """An array that the script opened: the real path of its file, its name in there ("": the file itself), its rows."""
+    """An array that the script opened: the real path of its file, its rows.
+
+    ``member``: its name in the file, or the type of the rows of a flat file; "" for the file itself.
+    """
 
     path: str
     member: str

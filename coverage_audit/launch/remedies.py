@@ -19,7 +19,7 @@ def remedy_of(options: Options, reason: str, detail: str) -> str:
     if _SEEN_ELSEWHERE.search(reason):
         return (
             "if the script changes values before they are trained on (normalises, crops), index the data once with the "
-            "function that does it, Dataset.open(...).index(transform=function); else see that --data names all it reads"
+            "function that does it, Dataset.open(...).index(transform=function); else name all that it reads in --data"
         )
     return "`coverage-audit explain CA904` says what helps"
 

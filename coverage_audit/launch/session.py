@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coverage_audit.errors import CoverageAuditError, DatasetError
 from coverage_audit.launch.options import Options
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 TRAIN, VALIDATION = "train", "validation"
 
 
+class Handed(NamedTuple):
+    """``what`` a loader is, and the generator over it (``instead``) that would be recorded wherever it is iterated."""
+
+    what: str
+    instead: str
+
+
 class Session:
     """The recorders of one process under `coverage-audit run`, one per split.
 
@@ -37,6 +44,10 @@ class Session:
         """Why recording is over, or never began; None while it goes on."""
         self.noted: list[str] = []
         """What was said already, in order."""
+        self.passed_over: list[str] = []
+        """What was seen to train and cannot be recorded."""
+        self.handed_on: dict[str, Handed] = {}
+        """Loaders of frameworks that functions named by --loader returned, by the names of these; recorded in fit."""
         self.process = os.getpid()
         """Where the session began; forked children have it too."""
         self._lock = threading.RLock()
@@ -100,7 +111,7 @@ class Session:
             recorder = self.recorder(split, **facts)
             return loader if recorder is None else adapter(loader, recorder)
         except Exception as error:  # noqa: BLE001 - as in recorder()
-            self.note(f"a {type(loader).__name__} is not recorded: {words(error)}")
+            self.pass_over(f"a {type(loader).__name__}", words(error))
             return loader
 
     def take(self, batch: Any) -> Any:
@@ -127,6 +138,12 @@ class Session:
         if sys.stderr is not None:
             with suppress(OSError, ValueError):  # nobody listens, or it is closed
                 sys.stderr.write(f"coverage-audit: {message}\n")
+
+    def pass_over(self, what: str, why: str) -> None:
+        """Something that trains or evaluates is not recorded: say so once."""
+        if what not in self.passed_over:
+            self.passed_over.append(what)
+        self.note(f"{what} is not recorded: {why}")
 
     def dataset(self, split: str = TRAIN) -> Dataset | None:
         """What is declared for this split; None where nothing is, or where it cannot be opened (said once)."""
@@ -166,7 +183,7 @@ class Session:
         from coverage_audit.recorder.writer import close_all
 
         SPEECH.say = self.note
-        SPEECH.remedy = functools.partial(remedy_of, self.options)
+        SPEECH.word = functools.partial(remedy_of, self.options)
         atexit.unregister(close_all)
 
     def _open_dataset(self, split: str) -> Dataset | None:

@@ -38,6 +38,8 @@ class FlatPlaces:
     """Knows the layouts that were declared for flat files; .npy files say theirs themselves."""
 
     def __init__(self) -> None:
+        self.seen_types: dict[str, set[RowType]] = {}
+        """What undeclared flat files were read as, by their paths."""
         self._declared: dict[str, dict[str, RowType]] = {}
         self._seen: dict[str, tuple[tuple[int, int, int], Layout | None]] = {}
 
@@ -60,7 +62,12 @@ class FlatPlaces:
         declared = self._declared.get(path) or self._declared.get(os.path.realpath(path))
         if declared is None and os.path.splitext(path)[1].lower() in SUFFIXES:
             return None  # a container, not one array
-        kinds = {"": RowType(piece.dtype, piece.shape[1:], 0)} if declared is None else declared
+        if declared is None:
+            kind = RowType(piece.dtype, piece.shape[1:], 0)
+            self.seen_types.setdefault(path, set()).add(kind)
+            kinds = {"": kind}
+        else:
+            kinds = declared
         for member, kind in kinds.items():
             if kind.row_bytes and size >= kind.offset and (size - kind.offset) % kind.row_bytes == 0:
                 layout = kind.layout(path, size)

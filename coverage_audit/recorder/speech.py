@@ -6,20 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 
-def _ids(reason: str, detail: str) -> str:
-    return "give their row ids with ids="
-
-
 @dataclass(slots=True)
 class Speech:
     """``say``: None for a :class:`~coverage_audit.errors.RecordingWarning`, which whoever wrote ``wrap`` can filter.
 
-    ``remedy``: from the reason why the rows of a batch are unknown, and its detail, to what helps. Whatever launches a
-    script that knows nothing of us sets both: its user has no ``wrap`` and none of its arguments.
+    ``word``: from the reason why the rows of a batch are unknown, and its detail, to what helps; None where ``ids=``
+    does. Whatever launches a script that knows nothing of us sets both: its user has no arguments of ``wrap``.
     """
 
     say: Callable[[str], None] | None = None
-    remedy: Callable[[str, str], str] = _ids
+    word: Callable[[str, str], str] | None = None
+
+    def remedy(self, reason: str, detail: str) -> str:
+        """The end of the sentence on rows that are unknown."""
+        return "give their row ids with ids=" if self.word is None else self.word(reason, detail)
 
 
 SPEECH = Speech()

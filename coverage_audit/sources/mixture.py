@@ -6,9 +6,9 @@ import posixpath
 import re
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Protocol
 
 from coverage_audit.errors import DatasetError
-from coverage_audit.sources.npy import Header
 
 # Words that name a role in a sample rather than a part of the data; their files may look alike inside.
 _ROLES = frozenset(
@@ -17,15 +17,33 @@ _ROLES = frozenset(
 )
 _WORDS = re.compile(r"[A-Za-z]+|\d+|[^A-Za-z\d]+")
 
+
+class Described(Protocol):
+    """What a header says: see :class:`~coverage_audit.sources.npy.Header`. Nothing here needs numpy."""
+
+    @property
+    def rows(self) -> int | None: ...
+
+    @property
+    def kind(self) -> str: ...
+
+
 # The files that share one word at one place: the rest of their name -> header.
-_Column = dict[tuple[str, ...], Header]
+_Column = dict[tuple[str, ...], Described]
 
 
-def refuse_mixture(pattern: str, names: Sequence[str], headers: Sequence[Header]) -> None:
-    """Refuse files that are columns of one another: names that differ in one word, and equal row counts pairwise.
+def refuse_mixture(pattern: str, names: Sequence[str], headers: Sequence[Described]) -> None:
+    """Refuse what :func:`find_mixture` finds. Raises :class:`DatasetError` (mixed-files) with the patterns to use."""
+    found = find_mixture(names, headers)
+    if found is not None:
+        raise _error(pattern, *found)
 
-    Words that are not known roles (cats.npy, dogs.npy) must also hold rows of another kind. Raises
-    :class:`DatasetError` (mixed-files) with the patterns to use.
+
+def find_mixture(names: Sequence[str], headers: Sequence[Described]) -> tuple[str, str] | None:
+    """Patterns of two sets of files that are columns of one another; None if there are none.
+
+    Their names differ in one word, and their row counts are equal pairwise; if the words are not known roles (cats.npy,
+    dogs.npy) they also hold rows of another kind.
     """
     words = [_WORDS.findall(posixpath.splitext(name)[0]) for name in names]
     for at in range(max(map(len, words))):
@@ -36,7 +54,8 @@ def refuse_mixture(pattern: str, names: Sequence[str], headers: Sequence[Header]
                 columns.setdefault(pieces[at], {})[rest] = header
         for (word, column), (other, partner) in combinations(columns.items(), 2):
             if _agree(column, partner) and (_kinds(column) != _kinds(partner) or {word, other} <= _roles(word, other)):
-                raise _error(pattern, _glob(word, column), _glob(other, partner))
+                return _glob(word, column), _glob(other, partner)
+    return None
 
 
 def _roles(*words: str) -> set[str]:

@@ -66,3 +66,6 @@ class Session:
     def note(self, message: str) -> None:
         if message not in self.notes:
             self.notes.append(message)
+
+    def pass_over(self, what: str, why: str) -> None:
+        self.note(f"{what} is not recorded: {why}")

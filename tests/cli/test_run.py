@@ -21,7 +21,7 @@ SHOW = f"import os, sys; print(sys.argv[1:]); print(os.environ.get('{ENVIRONMENT
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text(SHOW)
-    for name in ("x_0.npy", "x_1.npy", "y_0.npy", "train.bin", "odd::name.bin"):
+    for name in ("x_0.npy", "x_1.npy", "y_0.npy", "y_1.npy", "train.bin", "odd::name.npy"):
         (tmp_path / name).write_text("")
     return tmp_path
 
@@ -176,9 +176,9 @@ def test_refused(folder: Path, words: list[str], message: str) -> None:
 
 def test_a_name_with_colons_and_an_address_are_taken_as_they_are(folder: Path) -> None:
     """Addresses are not looked up before the script starts."""
-    told = options("--data", "odd::name.bin", "--data", "s3://bucket/x_*.npy", "--identify", "off")
+    told = options("--data", "odd::name.npy", "--data", "s3://bucket/x_*.npy", "--identify", "off")
 
-    assert told["data"] == [str(folder / "odd::name.bin"), "s3://bucket/x_*.npy"]
+    assert told["data"] == [str(folder / "odd::name.npy"), "s3://bucket/x_*.npy"]
 
 
 def test_a_bad_configuration_is_refused(folder: Path) -> None:

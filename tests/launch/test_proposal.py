@@ -36,6 +36,7 @@ def opened(folder: Path, *names: tuple[str, int]) -> list[Opened]:
         ((("x_0.npy", 5), ("x_1.npy", 6), ("val.npy", 5)), ("--data", "x_*.npy")),
         ((("data.h5::x", 5), ("data.h5::y", 5)), ("--data", "data.h5::x")),
         ((("train.bin", 1000), ("val.bin", 100)), ("--data", "train.bin::TYPE")),
+        ((("train.bin::uint16", 1000), ("val.bin::uint16", 100)), ("--data", "train.bin::uint16")),
         ((("empty.npy", 0),), ("--data", "empty.npy")),
         ((("2024/day_01.npy", 5), ("2024/day_02.npy", 5)), ("--data", "2024/day_*.npy")),
     ],

@@ -435,3 +435,125 @@ def test_without_data_the_end_proposes_it(folder: Path) -> None:
         "recorded 2 batches in run.parquet, without knowing the data · next: coverage-audit run --data 'x_*.npy' "
         "--aligned 'y_*.npy' --loader batches train.py",
     )
+
+
+def test_the_proposal_keeps_what_was_typed_and_knows_the_type(folder: Path) -> None:
+    """GIVEN a flat file that was mapped WHEN its run is over THEN the next command can be run as it stands."""
+    np.arange(64, dtype=np.uint16).tofile(folder / "train.bin")
+    write(folder, """
+        import numpy as np
+        def get_batch():
+            return np.memmap("train.bin", np.uint16, "r")[:8].copy()
+        get_batch()
+    """)  # fmt: skip
+
+    options = ("--loader", "get_batch", "--batch-size", "8", "--log", "a b.parquet")
+    first = under_us(folder, "train.py", "--lr", "0 1", options=options)
+    second = run(folder, "--data", "train.bin::uint16", *options)
+
+    assert first.said == (
+        "recorded 1 batch in a b.parquet, without knowing the data · next: coverage-audit run --data train.bin::uint16 "
+        "--log 'a b.parquet' --batch-size 8 --loader get_batch train.py --lr '0 1'",
+    )
+    assert second.said[-1] == "recorded 1 batch in a b.parquet · next: coverage-audit report 'a b.parquet'"
+
+
+def test_a_file_that_was_read_as_several_types_has_none(folder: Path) -> None:
+    np.arange(64, dtype=np.uint16).tofile(folder / "train.bin")
+    write(folder, """
+        import numpy as np
+        def get_batch():
+            return np.memmap("train.bin", np.uint8, "r")[:8], np.memmap("train.bin", np.uint16, "r")[:8]
+        get_batch()
+    """)  # fmt: skip
+
+    ended = run(folder, "--loader", "get_batch")
+
+    assert ended.said[-1].endswith("run --data train.bin::TYPE --loader get_batch train.py")
+
+
+@pytest.mark.parametrize("warnings", ["", "error", "ignore"])
+def test_unknown_rows_are_said_in_words_of_run(folder: Path, warnings: str) -> None:
+    """Once, on a line of ours, whatever the script makes of warnings; with a remedy that does not need our Python."""
+    write(folder, """
+        import numpy as np
+        def batches():
+            for _ in range(3):
+                yield np.random.default_rng().normal(size=(4, 3))
+        list(batches())
+    """)  # fmt: skip
+
+    ended = under_us(folder, "train.py", options=("--data", "x_*.npy", "--loader", "batches"), PYTHONWARNINGS=warnings)
+
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.said == (
+        "train: the rows of a batch cannot be told: the batch holds rows that are not in the data, byte for byte or by "
+        "an exact scaling. Such batches are recorded as unidentified; if the script changes values before they are "
+        "trained on (normalises, crops), index the data once with the function that does it, "
+        "Dataset.open(...).index(transform=function); else name all that it reads in --data",
+        "recorded 3 batches in run.parquet · next: coverage-audit report run.parquet",
+    )
+
+
+def test_data_too_large_to_be_looked_through_is_to_be_indexed(folder: Path) -> None:
+    with open(folder / "big_0.npy", "wb") as file:  # a file with a hole takes no space
+        np.lib.format.write_array_header_1_0(file, {"shape": (40_000_000, 1), "fortran_order": False, "descr": "<f8"})
+        file.truncate(file.tell() + 40_000_000 * 8)
+    write(folder, """
+        import numpy as np
+        def batches():
+            yield np.arange(4.0).reshape(4, 1)
+        list(batches())
+    """)  # fmt: skip
+
+    ended = run(folder, "--data", "big_*.npy", "--loader", "batches")
+
+    assert ended.said[0].endswith(
+        "Such batches are recorded as unidentified; index the data once, then run this again: "
+        "python -c \"import coverage_audit as ca; ca.Dataset.open(['big_*.npy']).index()\""
+    )
+
+
+TF_DATA = """
+    import sys
+    import numpy as np
+    import tensorflow as tf
+    def make():
+        data = tf.data.Dataset.from_tensor_slices(np.load("x_0.npy")).batch(4)
+        return eval(sys.argv[1])
+    train = make()
+    for batch in (train[0] if isinstance(train, tuple) else train):
+        pass
+"""
+
+
+def test_what_a_named_loader_returns_for_fit_and_the_script_iterates(folder: Path) -> None:
+    write(folder, TF_DATA)
+
+    def said(returned: str) -> tuple[str, ...]:
+        options = ("--data", "x_*.npy", "--loader", "make", "--log", f"{len(returned)}.parquet")
+        return under_us(folder, "train.py", returned, options=options, TF_CPP_MIN_LOG_LEVEL="3").said
+
+    remedy = "which is not recorded where a script iterates it: return (batch for batch in data) there"
+    nothing = "nothing was recorded: no Keras fit in train.py; it opened x_0.npy"
+    assert said("(data, data)") == (f"--loader make returned a tf.data.Dataset, {remedy}", nothing)
+    assert said("(batch for batch in data)") == (
+        "recorded 4 batches in 25.parquet · next: coverage-audit report 25.parquet",
+    )
+
+
+def test_fit_on_arrays_is_all_there_was(folder: Path) -> None:
+    write(folder, """
+        import numpy as np, keras
+        x, y = np.load("x_0.npy"), np.load("y_0.npy")
+        model = keras.Sequential([keras.layers.Dense(1)])
+        model.compile(loss="mse")
+        model.fit(x, y, verbose=0)
+    """)  # fmt: skip
+
+    ended = under_us(folder, "train.py", options=("--data", "x_*.npy"), TF_CPP_MIN_LOG_LEVEL="3")
+
+    assert ended.said == (
+        "fit on arrays is not recorded: Keras itself takes every row once an epoch",
+        "nothing was recorded: train.py used only fit on arrays, which cannot be (see above)",
+    )
