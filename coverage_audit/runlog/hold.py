@@ -19,6 +19,7 @@ from pathlib import Path
 from coverage_audit.errors import LogError
 from coverage_audit.runlog.folder import JOURNAL, PART, files_like, refuse_what_is_no_log, state_of, unwritable
 from coverage_audit.runlog.journal import is_live
+from coverage_audit.runlog.own_file import close_own, file_of
 from coverage_audit.runlog.schema import SCHEMA_VERSION
 
 _PATIENCE = 1.0  # seconds to wait for somebody who is between two steps of opening or moving the log
@@ -30,13 +31,14 @@ class Hold:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._file = file_of(fd)
         _holds.add(self)
 
     def release(self) -> None:
         """Let others move the log. Releasing twice is releasing once."""
         fd, self._fd = self._fd, -1
         if fd != -1:
-            os.close(fd)
+            close_own(fd, self._file)
 
     def __del__(self) -> None:
         self.release()

@@ -23,6 +23,7 @@ from coverage_audit.model.event import BatchRows, Mark
 from coverage_audit.model.rows import Ints
 from coverage_audit.runlog.frames import EMPTY, HEAD, HEADER_BYTES, MAGIC, Frame, mark_to_bytes
 from coverage_audit.runlog.journal_read import JournalRead, read_journal
+from coverage_audit.runlog.own_file import close_own, file_of
 
 __all__ = ["Journal", "JournalRead", "is_live", "journal_path", "read_journal"]
 
@@ -63,7 +64,7 @@ class Journal:
     own.
 
     Every ``write_*`` raises ``OSError`` when the event could not be written whole (disk full, file size limit); what
-    was written before stays readable and the event leaves no trace.
+    was written before stays readable and the event leaves no trace. So it does when the program has closed our file.
 
     Raises :class:`LogError` if a journal of this stem exists already, ``OSError`` if the folder cannot be written.
     """
@@ -80,7 +81,8 @@ class Journal:
         self._lock = threading.RLock()  # a signal's handler may tell of a checkpoint in the middle of a write
         self._size = 0
         self._fd = self._create()
-        self._first_fd = self._fd
+        self._file = file_of(self._fd)
+        self._first_fd, self._first_file = self._fd, self._file
         _take_lock(self._first_fd, journal_path(folder, stem, 0))
         _open_journals.add(self)
 
@@ -193,6 +195,8 @@ class Journal:
     def _append(self, head: bytes, payload: Any, size: int) -> None:
         total = HEADER_BYTES + size
         with self._lock:
+            if file_of(self._fd) != self._file:
+                raise OSError(f"{self.path.name}: the program has closed this file; close only files that it opened")
             if size:
                 written = os.writev(self._fd, (head, xxh3_64_digest(head), payload))
             else:
@@ -219,11 +223,12 @@ class Journal:
             self.roll -= 1
             self._roll_bytes *= 2
             return
-        old, self._fd, self._size = self._fd, fd, 0
+        old, old_file = self._fd, self._file
+        self._fd, self._file, self._size = fd, file_of(fd), 0
         if self._sync_every is not None:
             os.fdatasync(old)
         if old != self._first_fd:
-            os.close(old)
+            close_own(old, old_file)
 
     def _create(self) -> int:
         try:
@@ -239,8 +244,8 @@ class Journal:
             return
         if sync:
             os.fdatasync(self._fd)
-        for fd in {self._fd, self._first_fd}:
-            os.close(fd)
+        for fd, file in {(self._fd, self._file), (self._first_fd, self._first_file)}:
+            close_own(fd, file)
         self._fd = self._first_fd = -1
 
     def _forget(self) -> None:
