@@ -36,7 +36,8 @@ def apply_gates(counts: SplitCounts, gates: Gates) -> Gated:
     missed, unit = missed_beyond_contract(counts)
     if missed > gates.max_missed and "CA101" not in warn_on:
         allowed = f" ({number(gates.max_missed)} allowed)" if gates.max_missed else ""
-        failed.append(f"missed: {several(missed, unit)}{allowed}")
+        bound = "at most " if counts.unidentified else ""
+        failed.append(f"missed: {bound}{several(missed, unit)}{allowed}")
     contract = counts.info.contract
     promised = contract.explicit and contract.kind == "exactly-once"
     if (promised or gates.max_repeated is not None or "CA201" in fail_on) and "CA201" not in warn_on:

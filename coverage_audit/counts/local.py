@@ -121,7 +121,9 @@ def _passes(source: SplitSource, lane: Lane, stream: Stream, size: int | None) -
         else:
             ended_by = "loader" if not last or stream.exhausted else ""
         repeating = count.repeated > SHAPELESS * count.visits
-        shapeless = not told and (source.shards is None or repeating or (formless and bool(count.missed)))
+        # Of batches that all are unknown nobody can say where a pass ends.
+        blank = count.batches > 0 and not count.visits
+        shapeless = not told and (source.shards is None or repeating or blank or (formless and bool(count.missed)))
         everything = rows > 0 and not count.missed
         partial, ends = partial_batches(opened.sizes, opened.remainders, size, source.shards)
         out.append(

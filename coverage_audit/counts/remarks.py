@@ -22,11 +22,23 @@ class Demotion:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why the rows of batches are unknown. ``detail``: of the first such batch, "" for none."""
+
+    reason: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.detail})" if self.detail else self.reason
+
+
+@dataclass(frozen=True, slots=True)
 class Remarks:
     """Sums over a split; ``misaligned`` is a lower bound (it is marked with the 1st, 2nd, 4th ... such batch).
 
     ``misaligned_batch``: the first one, -1 if none. ``twins``: groups of identical rows, ``twin_rows``: the rows in
     them, of ``twins_of`` rows that were looked at. ``changes``: files that were no longer what they had been.
+    ``unidentified``: why rows are unknown, each reason once.
     """
 
     demotions: tuple[Demotion, ...] = ()
@@ -37,6 +49,7 @@ class Remarks:
     twin_rows: int = 0
     twins_of: int = 0
     changes: tuple[str, ...] = ()
+    unidentified: tuple[Reason, ...] = ()
 
 
 NO_REMARKS = Remarks()
@@ -46,6 +59,7 @@ def read_remarks(marks: Iterable[Mark], split: str) -> Remarks:
     """What the marks of one writer say about a split."""
     demotions: list[Demotion] = []
     changes: list[str] = []
+    reasons: dict[str, Reason] = {}
     misaligned, batch, detail = 0, -1, ""
     twins = (0, 0, 0)
     for mark in marks:
@@ -63,13 +77,19 @@ def read_remarks(marks: Iterable[Mark], split: str) -> Remarks:
             twins = max(twins, (int(data["groups"]), int(data["rows"]), int(data["of"])))
         elif mark.kind is MarkKind.CHANGED and str(data["reason"]) not in changes:
             changes.append(str(data["reason"]))
-    return Remarks(tuple(demotions), misaligned, batch, detail, *twins, tuple(changes))
+        elif mark.kind is MarkKind.UNIDENTIFIED:
+            reason = Reason(str(data.get("reason", "")), str(data.get("detail", "")))
+            reasons.setdefault(reason.reason, reason)
+    return Remarks(tuple(demotions), misaligned, batch, detail, *twins, tuple(changes), tuple(reasons.values()))
 
 
 def sum_remarks(remarks: Iterable[Remarks]) -> Remarks:
     """Several writers' remarks as one: batches add up, the same identical rows seen by several count once."""
     all_of = list(remarks)
     first = next((r for r in all_of if r.misaligned_batch >= 0), Remarks())
+    reasons: dict[str, Reason] = {}
+    for told in (u for r in all_of for u in r.unidentified):
+        reasons.setdefault(told.reason, told)
     twins = max(((r.twins, r.twin_rows, r.twins_of) for r in all_of), default=(0, 0, 0))
     return Remarks(
         tuple(d for r in all_of for d in r.demotions),
@@ -78,4 +98,5 @@ def sum_remarks(remarks: Iterable[Remarks]) -> Remarks:
         first.misaligned_detail,
         *twins,
         tuple(dict.fromkeys(c for r in all_of for c in r.changes)),
+        tuple(reasons.values()),
     )

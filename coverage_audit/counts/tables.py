@@ -72,6 +72,11 @@ class EpochCount:
     steps_by_rank: Mapping[int, int] = field(default_factory=dict)
 
     @property
+    def knows_nothing(self) -> bool:
+        """Whether rows were visited and not one of them is known: then none is known to be missed, either."""
+        return self.unidentified > 0 and self.visits == 0
+
+    @property
     def surplus(self) -> int:
         """visits - unique."""
         return self.repeated.total
@@ -185,6 +190,11 @@ class SplitCounts:
     @property
     def complete_epochs(self) -> tuple[EpochCount, ...]:
         return tuple(e for e in self.epochs if e.complete)
+
+    @property
+    def knows_nothing(self) -> bool:
+        """Whether rows were visited in the run and not one of them is known."""
+        return self.unidentified > 0 and self.visits == 0
 
     @property
     def expected(self) -> RowSet:

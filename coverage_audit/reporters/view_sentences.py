@@ -63,7 +63,7 @@ def notes(result: AuditResult, split: SplitResult, verbose: bool = False) -> tup
     for f in result.findings:
         if f.split == split.name and f.explained > 0:
             claims[f.code] += f.explained
-    if totals.unexplained > 0 or len(claims) > 1:
+    if (totals.unexplained > 0 and not counts.knows_nothing) or len(claims) > 1:
         parts = [f"{number(n)} explained by {code}" for code, n in claims.items()]
         parts.append(f"{number(totals.unexplained)} unexplained")
         out.append(f"missed or repeated row-epochs {number(totals.missed + totals.repeated)}: {', '.join(parts)}")
@@ -193,9 +193,12 @@ def _over_the_run(split: SplitResult) -> str:
     low, high = int(np.min(visits)), int(np.max(visits))
     if totals.rows_never_seen == 0:
         return f"over the run: every row seen {times(low, high)}, never seen 0"
+    if split.counts.knows_nothing:
+        return f"over the run: which of {several(shards.rows, 'row')} were seen is unknown"
     if high == 0:
         return f"over the run: none of {several(shards.rows, 'row')} seen"
-    never = f"{number(totals.rows_never_seen)} of {number(shards.rows)} rows never seen"
+    bound = "at most " if totals.unidentified > 0 else ""
+    never = f"{bound}{number(totals.rows_never_seen)} of {number(shards.rows)} rows never seen"
     share = percent(totals.rows_never_seen, shards.rows)
     return f"over the run: {never} ({share}), the others up to {several(high, 'time')}"
 

@@ -53,6 +53,7 @@ class Table:
 def epochs(split: SplitResult, verbose: bool = False) -> Table:
     """Steps against needed, rows visited, missed, repeated, and where each epoch starts.
 
+    Rows of batches that nobody could identify may be among the missed: these are bounds then, and marked as such.
     A long run shows its head, its tail and the first failing epochs between them; the rest is counted.
     """
     counts = split.counts
@@ -69,8 +70,9 @@ def epochs(split: SplitResult, verbose: bool = False) -> Table:
     def line(e: EpochCount) -> Line:
         cells = {
             ordinal: f"{e.epoch}", "steps": number(e.steps), "needed": number(e.needed),
-            "visited": number(e.visits), "unique": _rows(counts, e.unique), "missed": _rows(counts, len(e.missed)),
-            "repeated": _rows(counts, e.surplus), "starts at": _starts_at(e),
+            "visited": number(e.visits), "unique": _at_least(counts, e.unique, e.unidentified),
+            "missed": _at_most(counts, len(e.missed), e.unidentified),
+            "repeated": _at_least(counts, e.surplus, e.unidentified), "starts at": _starts_at(e),
             "": "" if e.complete else "so far",
         }  # fmt: skip
         return _line(columns, cells, _epoch_alarms(e, contract))
@@ -110,8 +112,9 @@ def _passes(counts: SplitCounts, verbose: bool) -> Table:
         cells = {
             "rank": f"{p.rank}", "pass": number(p.pass_) if p.pass_ >= 0 else UNKNOWN, "": _pass_note(p),
             "known": p.pass_from, "batches": number(p.batches), "partial": number(p.partial_batches),
-            "visited": number(p.visits), "unique": _rows(counts, p.unique), "missed": _rows(counts, len(p.missed)),
-            "repeated": _rows(counts, p.repeated),
+            "visited": number(p.visits), "unique": _at_least(counts, p.unique, counts.unidentified),
+            "missed": _at_most(counts, len(p.missed), counts.unidentified),
+            "repeated": _at_least(counts, p.repeated, counts.unidentified),
         }  # fmt: skip
         return _line(columns, cells, alarms(p))
 
@@ -134,7 +137,8 @@ def _shards(counts: SplitCounts, verbose: bool) -> Table:
             left += 1
             continue
         cells = {
-            "shard": printable(name), "rows": number(rows), "visited": number(visits), "never seen": number(never),
+            "shard": printable(name), "rows": number(rows), "visited": number(visits),
+            "never seen": _at_most(counts, never, counts.unidentified),
             "visits per row": f"{low}" if low == high else f"{low}–{high}",
         }  # fmt: skip
         lines.append(_line(columns, cells, {"never seen"} if never > 0 else set()))
@@ -182,7 +186,7 @@ def _epoch_alarms(epoch: EpochCount, contract: Contract) -> set[str]:
     """The columns that are wrong in this epoch, under what the split promises per epoch."""
     if not epoch.complete or contract.per != "epoch":
         return set()
-    alarms = _row_alarms(contract, len(epoch.missed), epoch.surplus)
+    alarms = _row_alarms(contract, max(len(epoch.missed) - epoch.unidentified, 0), epoch.surplus)
     if epoch.needed is not None and epoch.steps != epoch.needed and not contract.tolerates_missed:
         alarms.add("steps")
     return alarms
@@ -197,9 +201,17 @@ def _row_alarms(contract: Contract, missed: int, repeated: int) -> set[str]:
     return alarms
 
 
-def _rows(counts: SplitCounts, value: int) -> str:
-    """Without a denominator nothing is missed or unique: it is unknown."""
-    return UNKNOWN if counts.shards is None else number(value)
+def _at_most(counts: SplitCounts, value: int, unidentified: int) -> str:
+    """Rows that are not known to have been visited; those that nobody could identify may be among them.
+
+    Without a denominator nothing is missed or unique: it is unknown.
+    """
+    return UNKNOWN if counts.shards is None else f"≤ {number(value)}" if unidentified and value else number(value)
+
+
+def _at_least(counts: SplitCounts, value: int, unidentified: int) -> str:
+    """Rows (or visits) that are known; those that nobody could identify may come on top."""
+    return UNKNOWN if counts.shards is None else f"≥ {number(value)}" if unidentified else number(value)
 
 
 def _starts_at(epoch: EpochCount) -> str:

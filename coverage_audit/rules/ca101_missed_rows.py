@@ -2,7 +2,9 @@
 
 ## What it looks for
 Expected rows without a single visit in a complete epoch; under a contract per pass also in a complete pass. It is
-counted in row-epochs: one row missed in three epochs counts three.
+counted in row-epochs: one row missed in three epochs counts three. Where the rows of some batches are unknown (CA904)
+the number is the most there can be, and a note if all of it may have been in them; an epoch of nothing but such batches
+says nothing.
 
 ## Why it matters
 The model trains on less data than you think, and metrics "per epoch" describe something else than one look at
@@ -25,7 +27,7 @@ from coverage_audit.counts.alignment import ends_by_itself
 from coverage_audit.counts.tables import EpochCount, SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.words import epochs_text, number, several
-from coverage_audit.rules._rule import Example, Rule
+from coverage_audit.rules._rule import Example, Rule, Unknown
 
 
 def check(counts: SplitCounts) -> Iterator[Evidence]:
@@ -36,13 +38,14 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
 
 
 def _epochs(counts: SplitCounts) -> Iterator[Evidence]:
-    short = [e for e in counts.complete_epochs if e.missed]
+    short = [e for e in counts.complete_epochs if e.missed and not e.knows_nothing]
     if not short:
         return
     total = sum(len(e.missed) for e in short)
     epochs = tuple(e.epoch for e in short)
     where = epochs_text(epochs, len(counts.complete_epochs))
-    judged = counts.info.contract.per == "epoch" and not counts.info.contract.tolerates_missed
+    certain = any(e.missed.size > e.unidentified for e in short)
+    judged = certain and counts.info.contract.per == "epoch" and not counts.info.contract.tolerates_missed
     rows = number(counts.expected.size)
     what = f"{number(total)} of {rows} rows" if len(epochs) == 1 else several(total, "row-epoch")
     cause, fix = _left_out(counts)
@@ -100,7 +103,10 @@ RULE = Rule(
     role="symptom",
     since="0.1",
     check=check,
-    quiet=(Example((3,), (((0,), (1,), (2,)), ((2,), (0,), (1,)))),),
+    quiet=(
+        Example((3,), (((0,), (1,), (2,)), ((2,), (0,), (1,)))),
+        Example((3,), ((Unknown(2), Unknown(1)),), batch_size=2),
+    ),
     fires=(
         Example((3,), (((0,), (1,)), ((0,), (1,), (2,))), reported=(2,)),
         Example((3,), (((1,), (2,)),), reported=(0,)),

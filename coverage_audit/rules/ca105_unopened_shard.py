@@ -49,6 +49,8 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
         # A shard smaller than a batch may be nothing but dropped rest.
         unopened = unopened[shards.expected_per_shard[unopened] >= counts.batch_size]
     of_shards = _ids(shards, unopened) & rows
+    if rows and rows.size <= counts.unidentified:  # they may have been in batches nobody could identify
+        return
     if len(unopened) and _ids_restart(counts, shards):
         yield _restarting(counts, shards, of_shards)
         return

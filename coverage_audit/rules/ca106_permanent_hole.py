@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.rows import RowSet
-from coverage_audit.model.words import several
+from coverage_audit.model.words import number, several
 from coverage_audit.rules._place import place_of
 from coverage_audit.rules._rule import Example, Rule
 
@@ -43,9 +43,13 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     rows = functools.reduce(lambda a, b: a & b, missed)
     if not rows or _by_chance(rows.size, counts.expected.size, [m.size for m in missed]) or _shrinks(rows, missed):
         return
+    unknown = sum(e.unidentified for e in epochs)
+    if rows.size <= unknown:  # each of them may have been in a batch whose rows nobody knows
+        return
+    many = f"{number(rows.size)}," if unknown else several(rows.size, "row")
     place = place_of(rows, counts.shards)
     yield Evidence(
-        message=f"the same {several(rows.size, 'row')} missed in all {len(epochs)} epochs",
+        message=f"the same {'rows, at most ' if unknown else ''}{many} missed in all {len(epochs)} epochs",
         cause=f"no epoch ever comes to {'this row' if rows.size == 1 else 'these rows'}"
         if place is None
         else f"{'it is' if rows.size == 1 else 'they are'} {place.where}: no epoch ever comes there",

@@ -11,7 +11,7 @@ What is not in the record may have happened or not. No verdict on coverage can s
 ## How to fix it
 If the run was killed, this is the truth about it: everything yielded until then is in the log. If it still runs, look
 again later. If the loop simply stopped iterating, close the recorder (`gen.recorder.close()`) or declare
-steps_per_epoch so that epochs can be told.
+steps_per_epoch so that epochs can be told. Under `coverage-audit run`, `--per run` judges all that was recorded as one.
 
 ## When it is fine
 To look at a run under way: `--allow-incomplete` judges what is there.
@@ -57,7 +57,7 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
             cause="" if known else "nothing says where an epoch ends, and no pass of the data could be told",
             fix="record to the end of an epoch"
             if known
-            else "declare steps_per_epoch, attach gen.callback(), or judge per run",
+            else "judge per run (--per run of `coverage-audit run`), declare steps_per_epoch, or attach gen.callback()",
             numbers={"steps": counts.steps},
         )
 

@@ -1,16 +1,27 @@
 """The rows of some batches could not be determined.
 
 ## What it looks for
-Batches recorded without rows: no ids were given, and the arrays are no views of a declared file; or the ids were
-unusable. And batches known in a way that was later caught wrong, when a sample was held against the files.
+Batches recorded without rows: no ids were given, and what the arrays hold could not be followed to a declared file; or
+the ids were unusable. The finding says what the recorder said, and what helps there. And batches known in a way that
+was later caught wrong, when a sample was held against the files.
 
 ## Why it matters
 A row counted as missed may have been in such a batch. Nothing is guessed, so nothing can be concluded.
 
 ## How to fix it
-Run the script under `coverage-audit run`, or wrap the loader before the files are opened: then arrays remember their
-rows through copies, shuffles and arithmetic. `Dataset.index()` lets rows be recognised by their bytes. Or let the batch
-say its rows: `ids=` a key, a tuple position or a callable.
+Declare all files the rows come from: `--data` (`--aligned` for labels) of `coverage-audit run`, or the dataset of
+`wrap()`, called before the files are opened. Then arrays remember their rows through copies, shuffles and arithmetic.
+
+Where they lose them (tensors, another process, a library of its own), rows are recognised by their bytes. Data that is
+too large to be looked through needs an index for that, made once, for `run` and `wrap` alike:
+`python -c "import coverage_audit as ca; ca.Dataset.open('shards/x_*.npy').index()"`. It is kept beside the data and
+found by itself.
+
+Values that are in no file (standardised, cropped, cast to fewer bits) are recognised if the index is made of them:
+`Dataset.index(transform=function)` with the function the loader applies to rows.
+
+In a script of your own the batch can say its rows: `ids=` of `wrap()`, a key, a tuple position or a callable; or
+`Recorder.step(rows)`. Rows of one or two numbers, and rows that are all alike, can be told in no other way.
 
 ## When it is fine
 With `--allow-incomplete`, if you only want to see the steps.
@@ -24,6 +35,7 @@ from coverage_audit.counts.remarks import Demotion, Remarks
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Evidence, Severity
 from coverage_audit.model.words import listed, number, several
+from coverage_audit.rules._remedy import remedy_for
 from coverage_audit.rules._rule import Example, Rule, Unknown
 
 
@@ -35,20 +47,19 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
             cause=f"batches {number(first)} to {number(caught - 1)} were known in the same way and not looked up"
             if caught > first
             else "every batch before it that was looked up held its rows",
-            fix="give ids=, or index the data (Dataset.index) and let rows be recognised by content",
+            fix="index the data (Dataset.index) and let rows be recognised by content, or give ids=",
             count=0,
             numbers={"first_doubtful": first, "caught": caught},
         )
     if not counts.unidentified_batches:
         return
-    reasons = sorted({r for w in counts.run.writers for split, r in w.unidentified if split == counts.split})
+    reasons = [str(reason) for reason in counts.remarks.unidentified]
     total = sum(counts.batch_sizes.values())
     yield Evidence(
         message=f"the rows of {number(counts.unidentified_batches)} of {several(max(total, 1), 'batch')} are unknown "
         f"({several(counts.unidentified, 'row')})",
         cause=listed(reasons, 3),
-        fix="wrap before the files are opened (or use `coverage-audit run`), index the data with Dataset.index(), or "
-        "give ids= (a key, a position or a callable)",
+        fix=remedy_for(reasons),
         count=counts.unidentified,
         numbers={"batches": counts.unidentified_batches, "rows": counts.unidentified},
     )

@@ -7,8 +7,8 @@ A split recorded without a dataset.
 Without the number of rows that exist, nobody can say which were missed. Visits and repeats are still counted.
 
 ## How to fix it
-Declare the data: `ca.Dataset.open("shards/*.npy")`, or `ca.Dataset.of(n_rows)` if only the number is known. Under
-`coverage-audit run` it is `--data "shards/*.npy"`.
+Declare the data: `ca.Dataset.open("shards/x_*.npy")`, or `ca.Dataset.of(n_rows)` if only the number is known. Under
+`coverage-audit run` it is `--data "shards/x_*.npy"`.
 
 ## When it is fine
 When only repeats or the order are of interest.
@@ -28,7 +28,8 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     if counts.shards is None:
         yield Evidence(
             message="no dataset was declared, so missed rows cannot be told",
-            fix='declare it: ca.Dataset.open("shards/*.npy") or ca.Dataset.of(n_rows); `coverage-audit run --data`',
+            fix='declare it: `coverage-audit run --data "shards/x_*.npy" ...`, or ca.Dataset.open("shards/x_*.npy") or '
+            "ca.Dataset.of(n_rows) for wrap()",
         )
     elif counts.shards.rows == 0:
         yield Evidence(message="the declared dataset has no rows", fix="declare the data the run really reads")

@@ -1,0 +1,41 @@
+"""What helps where the rows of batches are unknown, by the reason the recorder gave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+INDEX = "index the data once, `ca.Dataset.open(...).index()`, and record again: the index is found beside the data"
+TRANSFORM = (
+    "index the data with the function that changes its values, Dataset.index(transform=function), and declare every "
+    "file that is read"
+)
+DECLARE = "declare the data: --data of `coverage-audit run`, or the dataset of wrap()"
+UNCHANGED = "leave the files alone during training"
+NEW_ARRAYS = "yield a new array for each batch (batch.copy())"
+MEND_IDS = "give one whole number per row of the batch with ids=: its row, counted over all shards"
+SAY = "let the batch say its rows: ids= of wrap() (a key, a position or a callable)"
+FOLLOW = (
+    "run the script under `coverage-audit run --data ...`, or wrap before the files are opened; else index the data "
+    "(Dataset.index), or give ids= (a key, a position or a callable)"
+)
+
+# Words of a reason or its detail, the more telling ones first.
+BY_WORDS = (
+    ("Dataset.index()", INDEX),
+    ("rows that are not in the data", TRANSFORM),
+    ("no data is declared", DECLARE),
+    ("changed while the run went on", UNCHANGED),
+    ("writes every batch into the same memory", NEW_ARRAYS),
+    ("too short", SAY),
+    ("constant", SAY),
+    ("in more ways than one", SAY),
+    ("in too many places", SAY),
+    ("the ids ", MEND_IDS),
+    ("number of ids", MEND_IDS),
+)
+
+
+def remedy_for(reasons: Iterable[str]) -> str:
+    """One remedy per kind of reason, each said once; the general one where no reason is known."""
+    found = [next((remedy for words, remedy in BY_WORDS if words in reason), FOLLOW) for reason in reasons]
+    return "; ".join(dict.fromkeys(found)) or FOLLOW
