@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from coverage_audit.identity.elementwise import widens
-from coverage_audit.identity.layout import Place, place_of_all
+from coverage_audit.identity.layout import place_of_all
 from coverage_audit.identity.leads import UNKNOWN, Known, TooManyError, public, shape_of
 from coverage_audit.identity.ledger import Ledger
 from coverage_audit.identity.loans import known_of_number
 from coverage_audit.identity.reads import READS
-from coverage_audit.identity.writing import enter_unknown
+from coverage_audit.identity.shadows import Span
+from coverage_audit.identity.writing import Rows, enter_unknown
 
 Array = npt.NDArray[Any]
-Rows = tuple[Ledger, Place | None]
-"""A ledger, and where in it an array is; None: somewhere, but not row by row."""
 
 STUMBLES: deque[str] = deque(maxlen=16)
 """Why rows were not followed, where that was not foreseen: the last tracebacks."""
@@ -151,6 +150,22 @@ def written(array: Any, along: Any = None) -> None:
         stumble(error)
 
 
+def forget_record(array: Any, record: Any) -> None:
+    """A record of an array of records shows its memory: what is written through it is not seen, so its row is lost."""
+    try:
+        rows = find_rows(array) if record.flags.writeable else None
+        if rows is not None:
+            ledger = rows[0]
+            place = ledger.place_of(np.asarray(record))
+            if place is None:
+                ledger.spoil()
+            else:
+                ledger.write(place, None)
+    except Exception as error:  # noqa: BLE001 - as in __setitem__
+        spoil(array)
+        stumble(error)
+
+
 def remember_view(result: Array, source: Any) -> Array:
     """A view that numpy made of the memory of ``source``."""
     rows = find_rows(source)
@@ -191,11 +206,13 @@ def spoil(thing: Any) -> None:
         ledger.spoil()
 
 
-def tell_reads(things: Any, *, derived: bool = False) -> None:
-    """Rows of these were read, as far as they are roots (or were just read from one)."""
+def tell_reads(things: Iterable[Any], *, derived: bool = False) -> None:
+    """Rows of these were read, as far as they are roots (or, ``derived``, were just read from one)."""
     for one in things:
-        if derived or (isinstance(one, Remembering) and one._is_root):
-            known = known_of(one)
-            shadow = None if known is None else public(known.lead)
-            if shadow is not None:
+        if isinstance(one, Remembering) and (derived or one._is_root):
+            rows = one._rows or find_rows(one)
+            lead = None if rows is None or rows[1] is None else rows[0].look(rows[1])
+            if isinstance(lead, int):
+                READS.tell(Span(lead, 1, 1))
+            elif lead is not None and (shadow := public(lead)) is not None:
                 READS.tell(shadow)

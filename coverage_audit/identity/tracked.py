@@ -15,19 +15,21 @@ from coverage_audit.identity.loans import lend
 from coverage_audit.identity.reads import READS
 from coverage_audit.identity.remembering import (
     Remembering,
-    Rows,
     bare,
+    forget_record,
     known_of,
     remember,
     stumble,
     tell_reads,
 )
+from coverage_audit.identity.writing import Rows
 
 Array = npt.NDArray[Any]
 
 _get = np.ndarray.__getitem__
 _set = np.ndarray.__setitem__
 _put = object.__setattr__
+_new = tuple.__new__  # a named tuple's own takes twice as long
 _INTEGERS = frozenset((np.int64, np.int32, np.intp, np.uint64, np.uint32, np.int16, np.uint16, np.int8, np.uint8))
 
 
@@ -40,6 +42,8 @@ class TrackedArray(Hooked, np.ndarray[Any, Any]):
             rows = self._rows
             if rows is not None and rows[0].loans:
                 _lend(rows, key, out)
+            if isinstance(out, np.void):
+                forget_record(self, out)
             return out
         kind = type(key)
         if kind is int or kind is slice or kind in _INTEGERS:
@@ -47,12 +51,13 @@ class TrackedArray(Hooked, np.ndarray[Any, Any]):
             if rows is not None:
                 _put(out, "_rows", _cut(rows, key))
             return out
+        if kind is tuple and len(key) == 2 and type(key[0]) is int and key[1] is Ellipsis:
+            rows = self._rows
+            if rows is not None:
+                _put(out, "_rows", _cut(rows, key[0]))
+            return out
         base = out.base
         if base is self or (base is not None and base is self.base):
-            if kind is tuple and len(key) == 2 and type(key[0]) is int and key[1] is Ellipsis:
-                rows = self._rows
-                if rows is not None:
-                    _put(out, "_rows", _cut(rows, key[0]))
             return out
         return _picked(self, key, out)
 
@@ -80,6 +85,8 @@ class TrackedMemmap(Hooked, np.memmap[Any, Any]):
         if type(out) is not TrackedArray:
             if READS.listeners and rows is not None:
                 _tell_scalar(rows, key)
+            if isinstance(out, np.void):
+                forget_record(self, out)
             return out
         if kind is int or kind is slice or kind in _INTEGERS:
             if rows is not None:
@@ -106,7 +113,7 @@ def _cut(rows: Rows, key: Any) -> Rows | None:
     start, (step,), (n,), whole = place
     if type(key) is not slice:
         at = int(key)
-        return ledger, Place(start + step * (at if at >= 0 else at + n), (), (), whole)
+        return ledger, _new(Place, (start + step * (at if at >= 0 else at + n), (), (), whole))
     first, stop, by = key.indices(n)
     return ledger, Place(start + step * first, (step * by,), (len(range(first, stop, by)),), whole)
 
