@@ -24,6 +24,7 @@ HELD_AT_MOST = 1 << 17
 """Batches of one iteration whose rows are kept while no optimizer steps."""
 
 _UNASKED = Unknown(-1, "not looked for", meant=True)
+_NO_BATCH = "an optimizer stepped again, and no loader had given a batch in between"
 _TWO_READINGS = "which of the batches pulled since the last step were trained on cannot be told"
 
 
@@ -36,6 +37,9 @@ class Loop:
         self._lock = threading.RLock()
         self._iterations: list[Iteration] = []
         self._left: deque[Iteration] = deque()
+        self._last: Iteration | None = None
+        self._stepped: set[int] = set()
+        """Who has stepped since the last batch."""
         self._process = os.getpid()
 
     @property
@@ -64,6 +68,7 @@ class Loop:
             if iteration.delivered == 0:
                 iteration.without_gradients = not gradients
             iteration.delivered += 1
+            self._stepped.clear()
             rows: Answer | Identified = _UNASKED
             evaluated: Answer | Identified = _UNASKED
             handed_on = batch
@@ -101,8 +106,8 @@ class Loop:
         """Nobody has this iteration any more. Called by the garbage collector, at any time: it only makes a note."""
         self._left.append(iteration)
 
-    def stepped(self) -> None:
-        """An optimizer made a step."""
+    def stepped(self, optimizer: int = 0) -> None:
+        """An optimizer made a step. ``optimizer``: which one; several may step on the same batches once each."""
         if not self.is_here:
             return
         with self._lock:
@@ -114,6 +119,9 @@ class Loop:
             if after:
                 ended = [i for i in self._iterations if i.ended is not None and i.held]
                 live = [i for i in ended if i.ahead and i.trained] or [i for i in fresh if i.is_of_train]
+            if optimizer in self._stepped and not live and not any(i.held for i in self._iterations):
+                self._step_on_nothing()
+            self._stepped.add(optimizer)
             carried = sum(len(i.held) for i in rest)
             sure = len(live) == 1 and not (after and not live[0].trained)
             known = [live[0].judge(carried)] if sure else [False] * len(live)
@@ -153,9 +161,16 @@ class Loop:
             stream.split.in_fit = True
             stream.mark(MarkKind.FIT_BEGIN, peek=-1)
         iteration.trained, iteration.first_step = True, None
+        self._last = iteration
         for _ in range(count):
             self._put(stream, self._segment(iteration), iteration.held.popleft().rows, unclear)
             stream.consumed(1)
+
+    def _step_on_nothing(self) -> None:
+        """The same optimizer again: on the batch before, or on one that was kept, as itertools.cycle() does."""
+        if self._last is not None and not self._last.pattern.unclear:  # else it may have been on any batch before
+            self._put(self._train, self._train.open(told_pass=False), Unknown(-1, _NO_BATCH))
+            self._train.consumed(1)
 
     def _untrained(self, iteration: Iteration) -> None:
         """What waits was pulled and not trained on, but for what a first step took."""

@@ -149,12 +149,12 @@ def _loop() -> Loop | None:
     return installed.loop
 
 
-def _stepped(*_: Any) -> None:
+def _stepped(optimizer: Any, *_: Any) -> None:
     """Called by torch after each step of each optimizer."""
     for installed in _installed:
         if installed.loop is not None:
             try:
-                installed.loop.stepped()
+                installed.loop.stepped(id(optimizer))
             except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
                 installed.session.fail(error)
 

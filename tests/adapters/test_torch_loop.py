@@ -86,8 +86,8 @@ class Stage:
     def step(self, waiting: list[list[int]]) -> None:
         self.trained += waiting
         waiting.clear()
-        self.loop.stepped()
-        self.loop.stepped()  # of a second optimizer
+        self.loop.stepped(1)
+        self.loop.stepped(2)
 
     def turn(self, aside: Aside, pattern: Pattern) -> None:
         told = Iteration(pattern, object(), length=aside.batches)

@@ -266,6 +266,12 @@ def two_loaders(b: Bench) -> None:
         b.train(first, second)
 
 
+def cycled(b: Bench) -> None:
+    """What is trained on again is kept by the loop, and no loader gives it a second time."""
+    for batch in itertools.islice(itertools.cycle(b.loader(16)), 10):
+        b.train(batch)
+
+
 def stream(b: Bench) -> None:
     for _ in range(2):
         for batch in DataLoader(Stream(18), batch_size=B):
@@ -323,7 +329,7 @@ def recorded_by_name(b: Bench) -> None:
 SCENARIOS = (
     plain, workers, persistent, left_early, behaves_as_ever, validated, validated_inside, validated_carelessly, peeked,
     accumulated, accumulated_over_epochs, all_in_one_step, two_optimizers, left_out, pulled_ahead, pulled_by_a_thread,
-    two_loaders, stream, single_rows, failing, overridden, accelerated, recorded_by_name,
+    two_loaders, cycled, stream, single_rows, failing, overridden, accelerated, recorded_by_name,
 )  # fmt: skip
 
 
