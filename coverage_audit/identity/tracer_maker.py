@@ -36,7 +36,7 @@ def tracer(dataset: Dataset, folder: PathLike, *, below: int | None = None, prog
     ``below``: whole numbers stay below it (the size of a vocabulary). ``progress``: None for a bar on a terminal, False
     for none, or a function that is called with (bytes written, bytes in all). Raises :class:`DatasetError`
     (tracer-needs-files, tracer-type, tracer-too-small, tracer-folder, tracer-no-space, and what opening the files
-    raises), :class:`UsageError` (bad-below) and OSError.
+    raises), :class:`UsageError` (bad-below, bad-dataset) and OSError.
     """
     return plan_tracer(dataset, folder, below=below).write(progress)
 
@@ -160,6 +160,12 @@ def plan_tracer(dataset: Dataset, folder: PathLike, *, below: int | None = None)
             f"below={below}: values below it are to tell rows apart, so give 2 or more, such as the size of the "
             "vocabulary",
             slug="bad-below",
+        )
+    if not isinstance(dataset, Dataset):
+        raise UsageError(
+            f"dataset={repr(dataset)[:60]} is of type {type(dataset).__name__}: a tracer stands in for the files of "
+            "ca.Dataset.open(paths)",
+            slug="bad-dataset",
         )
     paths = [path for path in dataset.paths if path is not None]
     if len(paths) < len(dataset.paths) or not paths:

@@ -163,7 +163,7 @@ def _epochs(split: SplitResult) -> str:
     begun = len(split.counts.epochs) - whole
     if begun == 0:
         return several(whole, noun)
-    return f"{begun} {noun} so far" if whole == 0 else f"{several(whole, noun)} and {begun} so far"
+    return f"{several(begun, noun)} so far" if whole == 0 else f"{several(whole, noun)} and {begun} so far"
 
 
 def _counted(split: SplitResult) -> str:

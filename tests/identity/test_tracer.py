@@ -474,6 +474,12 @@ def test_data_without_files(tmp_path: Path) -> None:
     )
 
 
+def test_what_is_no_dataset(tmp_path: Path) -> None:
+    assert refusal(lambda: ca.tracer("x_*.npy", tmp_path / "t")) == (  # type: ignore[arg-type]
+        "dataset='x_*.npy' is of type str: a tracer stands in for the files of ca.Dataset.open(paths) [bad-dataset]"
+    )
+
+
 def test_a_limit_that_is_none(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros(50, "u2"))
     data = ca.Dataset.open(tmp_path / "x.npy")

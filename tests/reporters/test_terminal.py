@@ -116,6 +116,13 @@ def test_an_empty_log_is_no_pass() -> None:
     )
 
 
+def test_several_epochs_of_which_none_is_complete() -> None:
+    counts = story.counted(None, [range(4)] * 5, 4, 2)
+    counts = replace(counts, epochs=tuple(replace(epoch, complete=False) for epoch in counts.epochs))
+    text = terminal.render(AuditResult(story.run_info(), (story.judged(counts, Verdict.INCOMPLETE),), ()), width=100)
+    assert text.startswith("coverage-audit  run.parquet · train · 2 epochs so far · ")
+
+
 def test_without_a_dataset_nothing_is_missed_or_seen() -> None:
     counts = story.counted(None, [range(4)] * 5, 4, 1)
     text = terminal.render(AuditResult(story.run_info(), (story.judged(counts, Verdict.INCOMPLETE),), ()), width=100)
