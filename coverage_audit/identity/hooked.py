@@ -29,7 +29,7 @@ from coverage_audit.identity.remembering import (
     tracked_in,
     written,
 )
-from coverage_audit.identity.writing import enter
+from coverage_audit.identity.writing import enter, move_row
 
 Array = npt.NDArray[Any]
 
@@ -57,7 +57,10 @@ class Hooked(_Base):
         _set(self, key, value)
         try:
             rows = self._rows or find_rows(self)
-            if rows is not None:
+            if rows is None:
+                return
+            source = value._rows if isinstance(value, Hooked) else None
+            if source is None or not move_row(rows, self, key, source, value):
                 enter(rows, self, key, value, known_of_value(value))
         except Exception as error:  # noqa: BLE001 - the user's write is done; what cannot be entered is unknown
             stumble(error)

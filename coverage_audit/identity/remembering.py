@@ -20,7 +20,6 @@ from coverage_audit.identity.leads import UNKNOWN, Known, TooManyError, public, 
 from coverage_audit.identity.ledger import Ledger
 from coverage_audit.identity.loans import known_of_number
 from coverage_audit.identity.reads import READS
-from coverage_audit.identity.shadows import Span
 from coverage_audit.identity.writing import Rows, enter_unknown
 
 Array = npt.NDArray[Any]
@@ -213,6 +212,6 @@ def tell_reads(things: Iterable[Any], *, derived: bool = False) -> None:
             rows = one._rows or find_rows(one)
             lead = None if rows is None or rows[1] is None else rows[0].look(rows[1])
             if isinstance(lead, int):
-                READS.tell(Span(lead, 1, 1))
+                READS.tell_row(lead)
             elif lead is not None and (shadow := public(lead)) is not None:
                 READS.tell(shadow)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from coverage_audit.identity.hooked import Hooked
 from coverage_audit.identity.indexing import known_of_copy
 from coverage_audit.identity.layout import Place
-from coverage_audit.identity.leads import public
+from coverage_audit.identity.ledger import Ledger
 from coverage_audit.identity.loans import lend
 from coverage_audit.identity.reads import READS
 from coverage_audit.identity.remembering import (
@@ -90,7 +90,12 @@ class TrackedMemmap(Hooked, np.memmap[Any, Any]):
             return out
         if kind is int or kind is slice or kind in _INTEGERS:
             if rows is not None:
-                _put(out, "_rows", _cut(rows, key))
+                cut = _cut(rows, key)
+                _put(out, "_rows", cut)
+                if cut is not None and not cut[1].counts:
+                    if READS.listeners:
+                        READS.tell_row(cut[0].row_id(cut[1].start))
+                    return out
         elif out.base is not view and not (out.base is not None and out.base is view.base):
             out = _picked(self, key, out)
         if READS.listeners:
@@ -105,7 +110,7 @@ for _kind, _name in ((TrackedArray, "ndarray"), (TrackedMemmap, "memmap")):
     _kind.__name__ = _kind.__qualname__ = _name
 
 
-def _cut(rows: Rows, key: Any) -> Rows | None:
+def _cut(rows: Rows, key: Any) -> tuple[Ledger, Place] | None:
     """The rows of ``array[key]`` for a number or a slice, where they are reckoned without looking at the memory."""
     ledger, place = rows
     if place is None or len(place.counts) != 1:
@@ -143,7 +148,5 @@ def _tell_scalar(rows: Rows, key: Any) -> None:
     first = key[0] if isinstance(key, tuple) else key
     if isinstance(first, int | np.integer):
         cut = _cut(rows, int(first))
-        lead = None if cut is None or cut[1] is None else cut[0].look(cut[1])
-        shadow = None if lead is None else public(lead)
-        if shadow is not None:
-            READS.tell(shadow)
+        if cut is not None:
+            READS.tell_row(cut[0].row_id(cut[1].start))

@@ -15,9 +15,11 @@ from coverage_audit.identity.leads import UNKNOWN, Known, Lead, dense, shape_of
 from coverage_audit.identity.ledger import Ledger, positions
 
 Array = npt.NDArray[Any]
+Rows = tuple[Ledger, Place | None]
+"""A ledger, and where in it an array is; None: somewhere, but not row by row."""
 
 
-def enter(rows: tuple[Ledger, Place | None], array: Array, key: Any, value: Any, known: Known | None) -> None:
+def enter(rows: Rows, array: Array, key: Any, value: Any, known: Known | None) -> None:
     """Enter a write that has been done; ``known``: what the value knows.
 
     Rows that are overwritten as a whole become those of the value. Where only a part of a row is overwritten, by
@@ -38,6 +40,21 @@ def enter(rows: tuple[Ledger, Place | None], array: Array, key: Any, value: Any,
             return ledger.spoil()
         return _enter_at(ledger, found, view.shape, view.dtype, value, known)
     return _enter_fancy(ledger, place, array, key, value, known)
+
+
+def move_row(rows: Rows, array: Array, key: Any, source: Rows, value: Array) -> bool:
+    """Enter that one whole row was written over another one of the same type, if that is all: what a shuffle does."""
+    ledger, place = rows
+    from_ledger, from_place = source
+    if place is None or from_place is None or from_place.counts or not (place.whole and from_place.whole):
+        return False
+    number = _row_written(place, key)
+    if number is None or (from_ledger.altered and not ledger.altered):
+        return False
+    if value.dtype is not array.dtype or value.nbytes != ledger.layout.row_bytes:
+        return False
+    ledger.write_row(number, from_ledger.row_id(from_place.start))
+    return True
 
 
 def _row_written(place: Place, key: Any) -> int | None:
@@ -62,7 +79,7 @@ def _enter_row(ledger: Ledger, number: int, array: Array, value: Any, known: Kno
     return ledger.write_row(number, known.lead)
 
 
-def enter_unknown(rows: tuple[Ledger, Place | None]) -> None:
+def enter_unknown(rows: Rows) -> None:
     """Anything may have been written anywhere into an array."""
     ledger, place = rows
     ledger.altered = True

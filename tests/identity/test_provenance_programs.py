@@ -303,7 +303,7 @@ def write_step(draw: Draw) -> Step:
         lambda x, y: put(x, [n, m], [y[m], y[n]]),
         lambda x, y: put(x, Ellipsis, y),
         lambda x, y: put(x.T, n, y.T[m, ...]),
-        lambda x, y: put(x.reshape(-1), n, y.reshape(-1)[m, ...]),
+        lambda x, y: put(x.reshape(-1), n, y[(m, *(0,) * (y.ndim - 1), Ellipsis)]),
         np.copyto,
         lambda x, y: np.copyto(x, y, where=np.arange(x.shape[-1]) % 2 == 0),
         lambda x, y: np.put(x, index, y),
