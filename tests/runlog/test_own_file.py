@@ -47,7 +47,7 @@ def test_nothing_is_written_into_a_file_of_the_program(tmp_path: Path) -> None:
     os.write(fd, b"weights")
     os.close(fd)
     assert (tmp_path / "checkpoint").read_bytes() == b"weights"
-    assert len(list(read_journal(tmp_path, STEM).events())) == 1
+    assert len(list(read_journal(journal_path(tmp_path, STEM, 0)).events())) == 1
 
 
 def test_a_journal_that_was_closed_by_the_program_ends_quietly(tmp_path: Path) -> None:
