@@ -22,7 +22,7 @@ from coverage_audit.identity.parts import arrays, as_array, handed_on, rows_list
 from coverage_audit.identity.provenance import altered, shadow_of
 from coverage_audit.identity.shadows import Shadow
 from coverage_audit.identity.verification import Contents, holds
-from coverage_audit.identity.views import CHANGED, NO_VIEW, Doubt, Seen, Views
+from coverage_audit.identity.views import CHANGED, NOT_KNOWN, Doubt, Seen, Views
 from coverage_audit.model.event import VERIFIED, Found, MarkKind
 from coverage_audit.model.rows import Ints
 
@@ -120,6 +120,8 @@ class Ladder:
             return int(Found.UNKNOWN), verdict.unknown
         recognised = self._recognise(parts, notices)
         if recognised is not None and not isinstance(recognised, Unknown):
+            if number % self._every == 0:
+                notices += self._look_for_changes(recognised[1])
             return int(recognised[0]), recognised[1]
         if self._inferred is not None:
             proposals = [ids_in(self._declared, v.rows) for v in voices if v.role > OWN and v.rows is not None]
@@ -129,7 +131,7 @@ class Ladder:
                     rows = self._explained(leaf, proposal)
                     if rows is not None:
                         return Found.INFERRED | VERIFIED, rows
-        return int(Found.UNKNOWN), doubt or recognised or Unknown(-1, NO_VIEW)
+        return int(Found.UNKNOWN), doubt or recognised or Unknown(-1, NOT_KNOWN)
 
     def _listen(self, parts: Sequence[Any]) -> tuple[list[Voice], Unknown | None]:
         """What the arrays themselves say, by memory or by address; and why one of them cannot."""
@@ -221,6 +223,18 @@ class Ladder:
         self._changed = True
         what = str(error)
         return [Notice(MarkKind.CHANGED, {"reason": what}, f"a sample of batches cannot be verified: {what}")]
+
+    def _look_for_changes(self, rows: Answer) -> list[Notice]:
+        """Rows known by their bytes stay known when a file is written anew; that it was is to be said all the same."""
+        if self._contents is None or self._changed:
+            return []
+        shards = np.unique(np.searchsorted(self._declared.offsets, ids_in(self._declared, rows), side="right") - 1)
+        try:
+            for shard in shards.tolist():
+                self._contents.read(shard, NO_IDS)
+        except (CoverageAuditError, OSError) as error:
+            return self._change(error)
+        return []
 
     def _misalignment(self, fault: str) -> list[Notice]:
         """Marked with the 1st, 2nd, 4th, 8th ... such batch, so that a log never fills with them."""

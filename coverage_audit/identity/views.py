@@ -206,7 +206,7 @@ def _doubt(view: Array, place: _Place) -> str:
     return "" if view.tobytes() == in_file.tobytes() else _WRITTEN
 
 
-NO_VIEW = "no array of the batch is a view of a declared shard"
+NOT_KNOWN = "no array of the batch is known to hold rows of the declared data"
 NO_ROWS = "the views of declared shards in the batch do not show whole rows one by one"
 CHANGED = "a declared file was changed while the run went on"
 _WRITTEN = "a copy-on-write memory map was written to"

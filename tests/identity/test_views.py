@@ -17,7 +17,7 @@ from coverage_audit.identity.agreement import ids_in, text
 from coverage_audit.identity.batches import Identified, Unknown
 from coverage_audit.identity.declared import Declared
 from coverage_audit.identity.ladder import Ladder
-from coverage_audit.identity.views import NO_ROWS, NO_VIEW
+from coverage_audit.identity.views import NO_ROWS, NOT_KNOWN
 from coverage_audit.model.event import MarkKind
 
 N, D, E = 40, 3, 2
@@ -104,18 +104,18 @@ def test_what_is_known_exactly(folder: Path, case: str) -> None:
 
 
 UNKNOWN: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "fancy index": (lambda a: a[[1, 2]], NO_VIEW),
-    "mask": (lambda a: a[np.arange(N) < 3], NO_VIEW),
-    "copy": (lambda a: a[10:20].copy(), NO_VIEW),
-    "arithmetic": (lambda a: a[10:20] / 255, NO_VIEW),
-    "astype": (lambda a: a[10:20].astype("f4"), NO_VIEW),
-    "stack": (lambda a: np.stack([a[0], a[1]]), NO_VIEW),
-    "take": (lambda a: np.take(a, [1, 2], 0), NO_VIEW),
+    "fancy index": (lambda a: a[[1, 2]], NOT_KNOWN),
+    "mask": (lambda a: a[np.arange(N) < 3], NOT_KNOWN),
+    "copy": (lambda a: a[10:20].copy(), NOT_KNOWN),
+    "arithmetic": (lambda a: a[10:20] / 255, NOT_KNOWN),
+    "astype": (lambda a: a[10:20].astype("f4"), NOT_KNOWN),
+    "stack": (lambda a: np.stack([a[0], a[1]]), NOT_KNOWN),
+    "take": (lambda a: np.take(a, [1, 2], 0), NOT_KNOWN),
     "one row as a batch": (lambda a: a[7], NO_ROWS),
     "a batch of rows of batches": (lambda a: a[10:20].reshape(2, 5, D, E), NO_ROWS),
     "everything flat": (lambda a: a[10:20].reshape(-1), NO_ROWS),
     "axes turned": (lambda a: a[10:20].transpose(1, 0, 2), NO_ROWS),
-    "windows": (lambda a: np.lib.stride_tricks.sliding_window_view(a, 4, 0), NO_VIEW),
+    "windows": (lambda a: np.lib.stride_tricks.sliding_window_view(a, 4, 0), NOT_KNOWN),
     "bytes": (lambda a: a[10:20].reshape(-1).view("u1"), NO_ROWS),
     "a scalar": (lambda a: a[3, 1, 1:2].reshape(()), NO_ROWS),
 }
@@ -163,14 +163,14 @@ def test_structured_rows_and_their_fields(tmp_path: Path) -> None:
 def test_fortran_order_has_no_rows_in_memory(tmp_path: Path) -> None:
     save(tmp_path / "f.npy", fortran=True)
     known = known_in([tmp_path / "f.npy"], [N])
-    assert rows_of(known.identify(load(tmp_path / "f.npy")[3:5])[1]) == NO_VIEW
+    assert rows_of(known.identify(load(tmp_path / "f.npy")[3:5])[1]) == NOT_KNOWN
 
 
 def test_a_file_that_is_not_the_one_the_dataset_knows(folder: Path) -> None:
     """GIVEN a shard that has been written again with other rows THEN its views are not taken for rows."""
     known = views(folder)
     save(folder / "x_0.npy", 17)
-    assert rows_of(known.identify(load(folder / "x_0.npy")[3:5])[1]) == NO_VIEW
+    assert rows_of(known.identify(load(folder / "x_0.npy")[3:5])[1]) == NOT_KNOWN
 
 
 @pytest.mark.parametrize("partners", [True, False], ids=["declared", "not declared"])
@@ -226,7 +226,7 @@ def test_a_file_of_another_length_has_no_say(folder: Path) -> None:
 
 def test_labels_alone_do_not_say_which_features_were_read(folder: Path) -> None:
     batch = (load(folder / "x_0.npy")[3:5].copy(), load(folder / "y_0.npy")[3:5])
-    assert rows_of(views(folder, partners=True).identify(batch)[1]) == NO_VIEW
+    assert rows_of(views(folder, partners=True).identify(batch)[1]) == NOT_KNOWN
 
 
 def test_a_copy_on_write_map_is_believed_until_it_is_written_to(folder: Path) -> None:
@@ -251,8 +251,8 @@ def test_maps_that_are_gone_are_forgotten(folder: Path) -> None:
 def test_other_things_are_no_views(folder: Path) -> None:
     known = views(folder)
     for batch in (None, 3, "text", [], {}, (None, 1.5), np.float64(3), pickle.loads(pickle.dumps(np.arange(6)))):
-        assert rows_of(known.identify(batch)[1]) == NO_VIEW
-    assert known.identify((np.zeros((5, 2)), np.zeros(5)))[1].rows == Unknown(5, NO_VIEW)
+        assert rows_of(known.identify(batch)[1]) == NOT_KNOWN
+    assert known.identify((np.zeros((5, 2)), np.zeros(5)))[1].rows == Unknown(5, NOT_KNOWN)
 
 
 OPERATIONS: dict[str, Callable[[Any, int, int], Any]] = {
