@@ -58,7 +58,7 @@ class Stream:
         """A yield: record it, and give the batch to hand on."""
         writer = self.writer
         if writer is None or not writer.recording or self.split.closed:
-            return self._way.identify(batch)[0] if self._way.alters else batch
+            return self.identify(batch)[0] if self._way.alters else batch
         try:
             batch, rows = self._way.identify(batch)
             if isinstance(rows, Identified):
