@@ -27,6 +27,7 @@ from coverage_audit.model.event import VERIFIED, Found, MarkKind
 from coverage_audit.model.rows import Ints
 
 VERIFY_EVERY = 64
+_PROVENANCE = int(Found.PROVENANCE)
 
 
 class Recognises(Protocol):
@@ -76,8 +77,8 @@ class Ladder:
         self._every = verify_every
         self._lock = threading.RLock()
         self._asked = 0
-        self._demoted: set[Found] = set()
-        self._verified: dict[Found, int] = {}
+        # By plain numbers: the hash of a member of an enumeration takes as long as the look-up.
+        self._verified: dict[int, int] = {}
         self._misaligned = 0
         self._twins = 0
         self._changed = False
@@ -138,7 +139,7 @@ class Ladder:
         voices: list[Voice] = []
         doubt: Unknown | None = None
         for at, part in enumerate(parts):
-            if self._provenance and Found.PROVENANCE not in self._demoted:
+            if self._provenance:
                 shadow = rows_listed(part) if type(part) is list else shadow_of(part)
                 if shadow is not None:
                     told = self._declared.tell(shadow)
@@ -146,7 +147,7 @@ class Ladder:
                         voices.append(Voice(at, Found.PROVENANCE, told.role, told.rows))
                         continue
                     doubt = doubt or self._replaced(shadow)
-            if self._views is not None and Found.VIEW not in self._demoted and isinstance(part, np.ndarray):
+            if self._views is not None and isinstance(part, np.ndarray):
                 seen = self._views.tell(part)
                 if isinstance(seen, Doubt):
                     doubt = doubt or Unknown(seen.shows, seen.reason, seen.detail)
@@ -169,20 +170,20 @@ class Ladder:
 
     def _checked(self, voice: Voice, parts: Sequence[Any], number: int, notices: list[Notice]) -> int | None:
         """How the rows are known, with the VERIFIED bit if they were looked up just now; None if they are wrong."""
-        found = voice.found
+        found = int(voice.found)
         if self._contents is None or (found in self._verified and not self._is_due(found, number)):
-            return int(found)
+            return found
         part = parts[voice.at]
         leaf = as_array(part)
         if leaf is None or voice.rows is None:
-            return int(found)
+            return found
         try:
-            may_differ = found is Found.PROVENANCE and altered(part)
+            may_differ = voice.found is Found.PROVENANCE and altered(part)
             right = holds(self._declared, self._contents, leaf, voice.rows, altered=may_differ)
         except (CoverageAuditError, OSError) as error:
             if getattr(error, "slug", "changed-file") != "changed-file":
                 self._verified.setdefault(found, -1)
-                return int(found)
+                return found
             ids = ids_in(self._declared, voice.rows)
             self._declared.forget_changed(np.searchsorted(self._declared.offsets, ids, side="right") - 1)
             notices += self._change(error)
@@ -190,27 +191,30 @@ class Ladder:
         last = self._verified.get(found, -1)
         if right is not False:
             self._verified[found] = number if right else last
-            return int(found) | VERIFIED if right else int(found)
-        self._demoted.add(found)
-        how = found.name.lower()
+            return found | VERIFIED if right else found
+        if voice.found is Found.PROVENANCE:
+            self._provenance = False
+        else:
+            self._views = None
+        how = voice.found.name.lower()
         reason = f"a batch did not hold the rows it was said to hold by {how}"
         notices.append(
             Notice(
                 MarkKind.DEMOTED,
-                {"found": int(found), "reason": reason, "asked": number, "verified": last},
+                {"found": found, "reason": reason, "asked": number, "verified": last},
                 f"{reason} ({text(self._declared, voice.rows)}); rows are no longer told in this way. Give ids=, or "
                 "record the data index (Dataset.index)",
             )
         )
         return None
 
-    def _is_due(self, found: Found, number: int) -> bool:
+    def _is_due(self, found: int, number: int) -> bool:
         """Whether this batch is verified: one in so many, and the 2nd, 3rd, 5th, 9th, ... before that.
 
         What arrays remember may be overwritten where nobody sees it, and then stays wrong. Among the batches k to 2k is
         one of these, so that a run whose second half is wrong is found out, however short it is.
         """
-        early = found is Found.PROVENANCE and number < self._every and number & (number - 1) == 0
+        early = found == _PROVENANCE and number < self._every and number & (number - 1) == 0
         return early or number % self._every == 0
 
     def _change(self, error: Exception) -> list[Notice]:

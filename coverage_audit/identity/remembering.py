@@ -213,5 +213,7 @@ def tell_reads(things: Iterable[Any], *, derived: bool = False) -> None:
             lead = None if rows is None or rows[1] is None else rows[0].look(rows[1])
             if isinstance(lead, int):
                 READS.tell_row(lead)
+            elif isinstance(lead, np.ndarray) and lead.ndim == 1:
+                READS.tell(lead)  # as they are: a ledger copies ids that it has shown before it changes them
             elif lead is not None and (shadow := public(lead)) is not None:
                 READS.tell(shadow)
