@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from coverage_audit.errors import UsageError
 from coverage_audit.model.run import SplitInfo
 from coverage_audit.model.shards import Shards
+from coverage_audit.recorder.flight import Flight
 from coverage_audit.recorder.peeked import Peeked
 
 
@@ -56,6 +57,7 @@ class Split:
     reasons: set[str] = field(default_factory=set)
     last: Segment | None = None
     last_peek: Segment | None = None
+    flight: Flight = field(default_factory=Flight)
     streams: list[Segment] = field(default_factory=list)
     """The segments that replay the batches of the last peek, in order."""
     _peek_of: dict[int, Segment] = field(default_factory=dict)
@@ -106,7 +108,10 @@ class Split:
                 self._peek_of[owner] = segment
             self.last_peek = segment
             self.streams = []
+            self.flight.begin()
         elif self.last_peek is not None and peek in (None, self.last_peek.number):
+            if self.streams:
+                self.flight.replay()
             self.streams.append(segment)
         return segment
 

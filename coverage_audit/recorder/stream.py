@@ -67,6 +67,8 @@ class Stream:
                     self._pass_on(writer, rows.notices)
             else:
                 self._write(writer, segment, self._found, rows)
+            if self.split.last_peek is not None:
+                self.split.flight.add(self.split.batches - 1, batch, peeked=segment.is_peek)
             if segment.peeked is not None:
                 self._peeked(writer, segment, batch, rows.rows if isinstance(rows, Identified) else rows)
         except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
@@ -105,6 +107,8 @@ class Stream:
         if writer is None or self.split.closed:
             return
         try:
+            if self.split.last_peek is not None:
+                self._look_after(writer, steps)
             with writer.lock:
                 journal = writer.journal or writer.ready()
                 if journal is not None and writer.recording:
@@ -161,13 +165,31 @@ class Stream:
         overwritten = segment.peeked.add(self.split.batches - 1, batch, rows)
         if overwritten:
             segment.peeked = None
-            writer.mark(MarkKind.OVERWRITTEN, self.split.info.name, batches=overwritten)
             reason = "the loader writes every batch into the same memory, and the trainer keeps those it peeked at"
-            writer.unidentified(self.split, reason, f"batches {overwritten}: what they hold by then", meant=True)
+            self._overwritten(writer, overwritten, reason)
             warn(
                 f"{self.split.info.name}: {reason}: what it replays is not what it peeked at, and rows are trained "
                 "again in place of others. Yield a new array for each batch (batch.copy())"
             )
+
+    def _look_after(self, writer: Writer, steps: int) -> None:
+        """Before steps are told: has anything been written into batches that were pulled and not yet trained on?"""
+        changed = self.split.flight.consumed(steps)
+        if changed:
+            reason = "the loader writes into the memory of batches that the trainer has pulled and not yet trained on"
+            is_news = reason not in self.split.reasons
+            self._overwritten(writer, changed, reason)
+            if is_news:
+                warn(
+                    f"{self.split.info.name}: {reason}: steps may be trained on rows that are torn or come again. "
+                    "Yield a copy of each batch (batch.copy())"
+                )
+
+    def _overwritten(self, writer: Writer, batches: list[int], reason: str) -> None:
+        """Batches did not hold any more what was recorded of them by the time of their steps."""
+        with writer.lock:
+            writer.mark(MarkKind.OVERWRITTEN, self.split.info.name, batches=batches)
+            writer.unidentified(self.split, reason, f"batches {batches}: what they hold by then", meant=True)
 
     def _pass_on(self, writer: Writer, notices: tuple[Notice, ...]) -> None:
         """Marks that came with the batch written last, and what to warn of."""

@@ -1,0 +1,86 @@
+"""Batches on their way from the loader to the training step: do they still hold what they held when they were yielded?
+
+A trainer keeps what it peeked at, and tf.data pulls ahead and takes over the memory of arrays without a copy. A loader
+that shuffles its arrays in place, or fills one buffer again and again, then writes into batches that were not trained
+on yet, and nothing tells what the step saw.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from coverage_audit.identity.batches import leaves
+
+AT_MOST = 32
+"""Batches that are looked after, the latest ones."""
+
+NUMBERS = 256
+"""Of each array, evenly spread: what is shuffled or filled anew changes nearly everywhere."""
+
+Array = npt.NDArray[Any]
+
+
+class _Batch(NamedTuple):
+    """``arrays`` are kept alive, so that their memory is nobody else's. ``held``: some of what they held."""
+
+    number: int
+    arrays: tuple[Array, ...]
+    held: list[bytes]
+
+
+class Flight:
+    """The batches of one split that were yielded and not yet consumed, in order."""
+
+    __slots__ = ("_batches", "_peeked")
+
+    def __init__(self) -> None:
+        self._batches: deque[_Batch] = deque(maxlen=AT_MOST)
+        self._peeked: list[_Batch] = []
+
+    def begin(self) -> None:
+        """A trainer begins to peek: what it had pulled before is dropped."""
+        self._batches.clear()
+        self._peeked.clear()
+
+    def replay(self) -> None:
+        """The batches that were peeked at are handed out once more, from the memory they are kept in."""
+        self._batches.clear()
+        self._batches.extend(self._peeked)
+
+    def add(self, number: int, batch: Any, *, peeked: bool) -> None:
+        """A batch was yielded. Arrays that cannot be written to are not looked at, nor those of other libraries."""
+        arrays = tuple(
+            leaf
+            for leaf in leaves(batch)
+            if isinstance(leaf, np.ndarray) and leaf.flags.writeable and not leaf.dtype.hasobject
+        )
+        one = _Batch(number, arrays, [_sample(array) for array in arrays])
+        self._batches.append(one)
+        if peeked:
+            self._peeked.append(one)
+
+    def consumed(self, steps: int) -> list[int]:
+        """``steps`` more are consumed. The numbers of those in flight that were written into; each is told once."""
+        changed = []
+        for _ in range(len(self._batches)):
+            one = self._batches.popleft()
+            if [_sample(array) for array in one.arrays] != one.held:
+                changed.append(one.number)
+                one = one._replace(arrays=(), held=[])
+            if steps > 0:
+                steps -= 1
+            else:
+                self._batches.append(one)
+        return changed
+
+
+def _sample(array: Array) -> bytes:
+    if array.flags.c_contiguous:
+        step = max(array.size // NUMBERS, 1) | 1
+        return array.reshape(-1)[::step].tobytes()
+    rows = array[:: max(len(array) // 16, 1)] if array.ndim else array
+    return rows.reshape(-1)[:: max(rows.size // NUMBERS, 1) | 1].tobytes()

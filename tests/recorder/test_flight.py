@@ -1,0 +1,88 @@
+"""Batches on their way to the training step: those that were written into are told before they are consumed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coverage_audit.recorder.flight import Flight
+
+
+def flight_of(*batches: Any) -> Flight:
+    flight = Flight()
+    for number, batch in enumerate(batches):
+        flight.add(number, batch, peeked=number < 2)
+    return flight
+
+
+def batch(seed: int) -> npt.NDArray[Any]:
+    return np.random.default_rng(seed).normal(size=(16, 12)).astype("f4")
+
+
+def test_what_nobody_wrote_into_is_as_it_was() -> None:
+    flight = flight_of(batch(0), batch(1), batch(2))
+    assert [flight.consumed(1), flight.consumed(2)] == [[], []]
+
+
+@pytest.mark.parametrize("change", ["shuffled", "filled", "scaled"])
+def test_batches_in_flight_that_were_written_into_are_told_once(change: str) -> None:
+    x = batch(0)
+    flight = flight_of({"image": x[:8]}, (x[8:], batch(3)), batch(1))
+    if change == "shuffled":
+        np.random.default_rng(0).shuffle(x)
+    elif change == "filled":
+        x[:] = batch(5)
+    else:
+        x *= 2
+    assert flight.consumed(1) == [0, 1]
+    assert flight.consumed(1) == []
+
+
+def test_what_was_consumed_may_be_written_into() -> None:
+    x, y = batch(0), batch(1)
+    flight = flight_of(x, y)
+    flight.consumed(1)
+    x[:] = 0
+    assert flight.consumed(1) == []
+
+
+def test_what_was_peeked_at_is_looked_after_again_when_it_is_replayed() -> None:
+    x, y = batch(0), batch(1)
+    flight = flight_of(x, y, batch(2))
+    assert flight.consumed(3) == []
+    y[:] = 0
+    flight.replay()
+    assert flight.consumed(1) == [1]
+
+
+def test_another_peek_begins_anew() -> None:
+    x = batch(0)
+    flight = flight_of(x)
+    flight.begin()
+    x[:] = 0
+    flight.replay()
+    assert flight.consumed(1) == []
+
+
+def test_what_is_not_looked_at_is_never_told() -> None:
+    """GIVEN read-only arrays, lists, objects, nothing THEN they pass."""
+    fixed = batch(0)
+    shown = fixed.view()
+    shown.flags.writeable = False
+    flight = flight_of(shown, [1, 2, "three"], np.array([{}, None]), None, np.empty((0, 3)), np.array(7))
+    fixed[:] = 0
+    assert flight.consumed(6) == []
+
+
+@given(rows=st.integers(2, 70), columns=st.integers(1, 700), order=st.sampled_from("CF"), seed=st.integers(0, 99))
+def test_a_batch_filled_anew_is_seen_whatever_its_shape(rows: int, columns: int, order: Any, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    x = np.array(random.normal(size=(rows, columns)), order=order)
+    flight = flight_of(x)
+    x[:] = random.normal(size=x.shape)
+    assert flight.consumed(1) == [0]
