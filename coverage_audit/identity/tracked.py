@@ -80,26 +80,29 @@ class TrackedMemmap(Hooked, np.memmap[Any, Any]):
     def __getitem__(self, key: Any) -> Any:
         view = self.view(TrackedArray)
         out = _get(view, key)
-        rows = self._rows
-        kind = type(key)
-        if type(out) is not TrackedArray:
-            if READS.listeners and rows is not None:
-                _tell_scalar(rows, key)
-            if isinstance(out, np.void):
-                forget_record(self, out)
-            return out
-        if kind is int or kind is slice or kind in _INTEGERS:
-            if rows is not None:
-                cut = _cut(rows, key)
-                _put(out, "_rows", cut)
-                if cut is not None and not cut[1].counts:
-                    if READS.listeners:
-                        READS.tell_row(cut[0].row_id(cut[1].start))
-                    return out
-        elif out.base is not view and not (out.base is not None and out.base is view.base):
-            out = _picked(self, key, out)
-        if READS.listeners:
-            tell_reads((out,), derived=True)
+        try:
+            rows = self._rows
+            kind = type(key)
+            if type(out) is not TrackedArray:
+                if READS.listeners and rows is not None:
+                    _tell_scalar(rows, key)
+                if isinstance(out, np.void):
+                    forget_record(self, out)
+                return out
+            if kind is int or kind is slice or kind in _INTEGERS:
+                if rows is not None:
+                    cut = _cut(rows, key)
+                    _put(out, "_rows", cut)
+                    if cut is not None and not cut[1].counts:
+                        if READS.listeners:
+                            READS.tell_row(cut[0].row_id(cut[1].start))
+                        return out
+            elif out.base is not view and not (out.base is not None and out.base is view.base):
+                out = _picked(self, key, out)
+            if READS.listeners:
+                tell_reads((out,), derived=True)
+        except Exception as error:  # noqa: BLE001 - as in __setitem__
+            stumble(error)
         return out
 
 
