@@ -212,8 +212,10 @@ class Hooked(_Base):
             # numpy changes the size of an array that owns its memory. This one would if it were not a view of such.
             resized = base.copy()
             resized.resize(*args, **{**kwargs, "refcheck": False})
-            state: Any = (1, resized.shape, resized.dtype, False, resized.tobytes())
+            native: Any = resized.view(resized.dtype.newbyteorder("="))  # __setstate__ would make it native by value
+            state: Any = (1, native.shape, native.dtype, False, native.tobytes())
             np.ndarray.__setstate__(self, state)
+            _put(self, "dtype", resized.dtype)
         else:
             np.ndarray.resize(self, *args, **kwargs)
 

@@ -22,11 +22,21 @@ def _deferring(name: str) -> Any:
 
     def apply(self: Any, other: Any) -> Any:
         if isinstance(other, np.ndarray) and type(other) is not np.ndarray and not isinstance(other, Remembering):
-            return of_python(bare(self), other)
+            return of_python(_in_numpy(self), other)
         return of_numpy(self, other)
 
     apply.__name__, apply.__qualname__ = name, f"ndarray.{name}"
     return apply
+
+
+def _in_numpy(array: Any) -> Any:
+    """As numpy would have it: a view of a memory map is a memory map."""
+    base = array
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap):
+            return array.view(np.memmap)
+        base = base.base
+    return bare(array)
 
 
 class Operators:  # noqa: PLW1641 - arrays have no hash

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from coverage_audit.identity.provenance import shadow_of, track
+from coverage_audit.identity.origins import Key, Origin
+from coverage_audit.identity.provenance import shadow_of, track, track_root
 from coverage_audit.identity.shadows import Span
 
 VALUES = np.arange(1, 7).reshape(3, 2)
@@ -57,15 +59,31 @@ def test_rows_follow_operators_among_tracked_and_ordinary_arrays() -> None:
     assert shadow_of(tracked() + tracked()) == Span(0, 1, 3)
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_views_of_memory_maps_are_memory_maps_to_operators(tmp_path: Path) -> None:
+    """GIVEN a memory map, which no matrix takes for an array of its kind THEN it is multiplied element by element."""
+    np.save(tmp_path / "x.npy", VALUES)
+    origin = Origin(Key(str(tmp_path / "x.npy"), "", 3, 0), 3, 0, False)
+    other = np.matrix([[1, 2], [3, 4]])
+    plain: Any = np.load(tmp_path / "x.npy", mmap_mode="r")
+    rows: Any = track_root(np.load(tmp_path / "x.npy", mmap_mode="r"), origin)
+    assert (plain[:2] * other).tolist() == [[1, 4], [9, 16]]
+    assert (rows[:2] * other).tolist() == [[1, 4], [9, 16]]
+    assert (rows[[0, 1]] * other).tolist() == (plain[[0, 1]] * other).tolist() == [[7, 10], [15, 22]]
+    with pytest.raises(ValueError, match="could not be broadcast"):
+        rows * other
+
+
+@pytest.mark.parametrize("kind", [">i4", "<f8"])
 @pytest.mark.parametrize("shape", [(2, 2), (4, 2), (6,), (0,), (3, 2)])
-def test_resize_in_place(shape: tuple[int, ...]) -> None:
+def test_resize_in_place(shape: tuple[int, ...], kind: str) -> None:
     """GIVEN an array that owned its memory WHEN resized THEN it is as numpy would have it, and of no known rows."""
-    expected = VALUES.copy()
+    expected = VALUES.astype(kind)
     expected.resize(shape)
-    array = tracked()
+    array = tracked().astype(kind)
     before = array[1:]
     array.resize(shape)
-    assert (array.shape, array.tolist()) == (shape, expected.tolist())
+    assert (array.shape, array.dtype, array.tolist()) == (shape, np.dtype(kind), expected.tolist())
     array += 1
     assert shadow_of(array) is None
     assert before.tolist() == [[3, 4], [5, 6]]
