@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks import counting, recording, startup, storage
+from benchmarks import counting, identifying, recording, startup, storage
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.effort import TINY, Effort
 from benchmarks.section import Section, Target, render
@@ -23,6 +23,7 @@ NUMBER = re.compile(r"[-+]?[\d.,]+( / [-+]?[\d.,]+)?( - [\d.,]+)?|–")
             recording.measure,
             ["ids, shuffled, B=32", "ids, contiguous, B=32", "slices of x, B=32", "slices of x and y, B=32"],
         ),
+        (identifying.measure, [case.name for case in identifying.CASES]),
         (storage.measure, [case.name for case in storage.CASES]),
         (
             counting.measure,
@@ -72,7 +73,7 @@ def test_the_aims_are_said_not_asserted(capsys: pytest.CaptureFixture[str], monk
 def test_an_unknown_name_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["speed"])
-    assert "'speed' is no benchmark: choose from recording, storage, counting, startup" in capsys.readouterr().err
+    assert "'speed' is no benchmark: choose from recording, identifying, storage, counting, startup" in capsys.readouterr().err
 
 
 def test_the_limit_is_the_entropy_of_the_order() -> None:

@@ -122,7 +122,7 @@ def _passes(source: SplitSource, lane: Lane, stream: Stream, size: int | None) -
             ended_by = "loader" if not last or stream.exhausted else ""
         repeating = count.repeated > SHAPELESS * count.visits
         # Of batches that all are unknown nobody can say where a pass ends.
-        blank = count.batches > 0 and not count.visits
+        blank = count.batches > count.untrained_batches and not count.visits
         shapeless = not told and (source.shards is None or repeating or blank or (formless and bool(count.missed)))
         everything = rows > 0 and not count.missed
         partial, ends = partial_batches(opened.sizes, opened.remainders, size, source.shards)
