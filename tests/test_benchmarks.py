@@ -73,7 +73,8 @@ def test_the_aims_are_said_not_asserted(capsys: pytest.CaptureFixture[str], monk
 def test_an_unknown_name_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["speed"])
-    assert "'speed' is no benchmark: choose from recording, identifying, storage, counting, startup" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "'speed' is no benchmark: choose from recording, identifying, storage, counting, startup" in told
 
 
 def test_the_limit_is_the_entropy_of_the_order() -> None:

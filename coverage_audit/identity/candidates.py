@@ -15,7 +15,7 @@ import numpy as np
 from coverage_audit.identity.agreement import ids_in
 from coverage_audit.identity.batches import Answer, Run
 from coverage_audit.identity.declared import Declared
-from coverage_audit.identity.reads import READS, Reads
+from coverage_audit.identity.reads import READS, Reads, gather
 from coverage_audit.model.event import BatchRows
 from coverage_audit.model.rows import Ints, RowSet
 from coverage_audit.sources.contents import Contents
@@ -118,8 +118,8 @@ class Candidates:
         self._serial = reads[-1].serial
         wanted: list[Ints] = []
         room = AT_ONCE
-        for read in reversed(reads):
-            told = self._declared.tell(read.rows)
+        for rows in gather(reads):
+            told = self._declared.tell(rows)
             if told is None or not self._holds_rows(told.rows):
                 continue
             ids = np.unique(ids_in(self._declared, told.rows))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import numpy as np
+
+from coverage_audit.identity.origins import ORIGINS, Origins
 from coverage_audit.identity.shadows import Shadow, Span, Windows
 
 KEPT = 1 << 16
@@ -98,6 +101,23 @@ def _n_ids(rows: Shadow | int) -> int:
     if isinstance(rows, int | Span):
         return 0
     return len(rows.firsts) if isinstance(rows, Windows) else rows.size
+
+
+def gather(reads: Sequence[Read], origins: Origins = ORIGINS) -> Iterator[Shadow]:
+    """The rows of these reads: those read one by one together, file by file, then the others, latest first.
+
+    A loader that takes rows singly tells of hundreds of reads a batch, and each look into a file costs as much as many
+    rows of it.
+    """
+    singles = [read.rows.first for read in reads if isinstance(read.rows, Span) and read.rows.length == 1]
+    if singles:
+        ids = np.array(singles, np.int64)
+        at = np.searchsorted(origins.bases, ids, side="right")
+        for file in np.unique(at).tolist():
+            yield ids[at == file]
+    for read in reversed(reads):
+        if not (isinstance(read.rows, Span) and read.rows.length == 1):
+            yield read.rows
 
 
 READS = Reads()

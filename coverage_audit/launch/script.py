@@ -63,8 +63,9 @@ class Program:
                 _put_first(path, always=True)
                 runpy._run_module_as_main("__main__", alter_argv=False)  # type: ignore[attr-defined]
         except BaseException as error:
-            trace = error.__traceback__
-            show_as_python(error, None if trace is None else trace.tb_next)
+            # No name for the traceback: it would keep itself and the script's frames alive until Python ends, and what
+            # they hold (iterators with threads of their own) may not be let go of that late.
+            show_as_python(error, error.__traceback__ and error.__traceback__.tb_next)
             raise
 
 

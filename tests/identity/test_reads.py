@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from coverage_audit.identity.reads import IDS_KEPT, KEPT, Reads
+from coverage_audit.identity.origins import Key, Origins
+from coverage_audit.identity.reads import IDS_KEPT, KEPT, Read, Reads, gather
 from coverage_audit.identity.shadows import Shadow, Span, Windows
 
 
@@ -41,3 +42,16 @@ def test_the_last_read_is_kept_whatever_its_size() -> None:
 
 def test_spans_are_free() -> None:
     assert reads_of(*[Span(0, 1, IDS_KEPT)] * 3) == [(1, IDS_KEPT), (2, IDS_KEPT), (3, IDS_KEPT)]
+
+
+def test_rows_read_one_by_one_are_gathered_by_file() -> None:
+    """GIVEN rows of two files read in turn, and a slice THEN there is one look at each file's rows, and the slice."""
+    origins = Origins()
+    bases = [origins.register(Key(f"{name}.npy", "", 1, 1), 100).base for name in "xy"]
+    reads = [Read(n, 0, Span(bases[n % 2] + n, 1, 1)) for n in range(6)]
+    reads.insert(3, Read(9, 0, Span(50, 1, 8)))
+    x, y, part = gather(reads, origins)
+    assert isinstance(x, np.ndarray)
+    assert isinstance(y, np.ndarray)
+    assert (x.tolist(), y.tolist(), part) == ([0, 2, 4], [101, 103, 105], Span(50, 1, 8))
+    assert list(gather([], origins)) == []

@@ -74,6 +74,21 @@ ALIKE = {
     "exit with text": "import sys; sys.exit('that is why')",
     "exit with an object": "import sys; sys.exit((1, 'a'))",
     "exit by name": "exit(4)",
+    "what a frame holds at the exit is let go of at once": """
+        import sys
+        class Thing:
+            def __del__(self):
+                print("gone while modules are there:", sys is not None and sys.modules is not None, state)
+        state = ["running"]
+        import atexit
+        atexit.register(state.append, "exit handlers")
+        import gc
+        gc.disable()
+        def f():
+            thing = Thing()
+            sys.exit(3)
+        f()
+    """,
     "raise SystemExit": "raise SystemExit(5)",
     "exit from a function": "import os\ndef f():\n    raise SystemExit(6)\nf()",
     "os._exit": "import os; print('x', flush=True); os._exit(7)",
