@@ -73,7 +73,7 @@ def notes(result: AuditResult, split: SplitResult, verbose: bool = False) -> tup
     if counts.outside > 0:
         out.append(f"outside the data: {several(counts.outside, 'visit')}")
     known = {way: rows for way, rows in counts.found.items() if rows > 0}
-    if len(known) > 1 or (known and (verbose or set(known) - {"explicit", "view"})):
+    if not counts.planned and known and (len(known) > 1 or verbose or set(known) - {"explicit", "view"}):
         whole = sum(known.values())
         mix = ", ".join(f"{_way(way)} {percent(rows, whole)}" for way, rows in known.items())
         out.append(f"how rows are known: {mix}")
