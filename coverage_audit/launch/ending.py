@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import sys
@@ -24,6 +25,10 @@ def end(session: Session, run_id: str) -> None:
     for line in (*_not_taken(session), line_of(session, run_id)):
         if line:
             session.note(line)
+    if "tensorflow" in sys.modules:
+        # An iterator over a Python generator waits for a thread that needs the interpreter when it is let go of. What
+        # Python finds only while it shuts down would wait for ever; parts of our proxies may be what keeps it so long.
+        gc.collect()
 
 
 def line_of(session: Session, run_id: str) -> str:
