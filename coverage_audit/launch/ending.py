@@ -26,8 +26,8 @@ def end(session: Session, run_id: str) -> None:
         if line:
             session.note(line)
     if "tensorflow" in sys.modules:
-        # An iterator over a Python generator waits for a thread that needs the interpreter when it is let go of. What
-        # Python finds only while it shuts down would wait for ever; parts of our proxies may be what keeps it so long.
+        # An iterator over a Python generator, when it is let go of, waits for a thread that needs the interpreter. One
+        # that Python finds only while it shuts down can wait for ever (it does so without us, too, now and then).
         gc.collect()
 
 

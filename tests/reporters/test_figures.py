@@ -118,7 +118,10 @@ def test_three_figures_of_anything(name: str, tmp_path: Path) -> None:
         assert data.startswith(PNG) if file.suffix == ".png" else data.startswith(b"<?xml")
 
 
-def test_files_are_named_by_split_and_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_files_are_named_by_split_and_the_same_result_gives_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)  # of another test
     first = figures.write_figures(story.short_epochs(), tmp_path / "a")
     second = figures.write_figures(story.short_epochs(), tmp_path / "b")
     assert [p.name for p in first] == [

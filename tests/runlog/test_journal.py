@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -300,6 +301,9 @@ def test_a_fork_neither_writes_nor_keeps_the_lock(tmp_path: Path) -> None:
 
         # THEN the child could not write, and does not look like a live writer
         assert said == "Bad file descriptor"
+        gone_by = time.monotonic() + 10  # the parent closes its files one after the other
+        while is_live(tmp_path, STEM) and time.monotonic() < gone_by:
+            time.sleep(0.01)
         assert not is_live(tmp_path, STEM)
     assert [type(e).__name__ for e in read_journal(journal_path(tmp_path, STEM, 0))] == ["Consumed"]
 
