@@ -66,11 +66,6 @@ class Declared:
         self._partners_named = [tuple(_name(path, "", shared) for path in group) for group in partners]
         self._deltas: tuple[Ints, Ints] = (NO_IDS, NO_IDS)
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Real paths of all files, partners included."""
-        return (*self._own, *self._partner)
-
     def name_of(self, shard: int, role: int = OWN) -> str:
         """What to call the file (and the array in it) that plays ``role`` for a shard: 'x_2.npy', 'all.h5::x'."""
         partners = self._partners_named[shard] if shard < len(self._partners_named) else ()
