@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -78,10 +79,15 @@ def wrap(
 
 
 def adapter_for(loader: Any) -> Adapter:
-    """What wraps this loader, told by its class and without an import.
+    """What wraps this loader, told by its class; of the frameworks only those that are imported already are asked.
 
     Raises :class:`UsageError`: not-iterable, wrapped-twice, unsupported-loader.
     """
+    for framework, module in _FRAMEWORKS:
+        if framework in sys.modules:
+            adapter: Any = importlib.import_module(f"{_HERE}.{module}")
+            if adapter.takes(loader):
+                return adapter.adapt  # type: ignore[no-any-return]
     for module, name, remedy in _NOT_YET:
         kind = loaded(module, name)
         if kind is not None and isinstance(loader, kind):
@@ -93,6 +99,12 @@ def adapter_for(loader: Any) -> Adapter:
     require_iterable(loader)
     return wrap_plain
 
+
+_HERE = __name__.rpartition(".")[0]
+
+# (the module that is there when such a loader can be, our module for it). The first whose ``takes(loader)`` is true
+# wraps it, by ``adapt(loader, recorder)``; the more special kinds of loader stand before those they are built on.
+_FRAMEWORKS: tuple[tuple[str, str], ...] = ()
 
 # A trainer does not iterate these from Python: a proxy around them would see nothing and say so too late.
 _NOT_YET = (

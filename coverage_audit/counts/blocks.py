@@ -44,8 +44,8 @@ class Block:
     """Whole batches, in order, alike in epoch, fit, told pass and status.
 
     Per batch: ``number``, ``size`` (rows, known or not), ``remainder`` (one shard's n mod B rows would fit: the batch
-    lies in one shard and its size is congruent to that), ``offset`` (len + 1: where its known, expected rows begin in
-    ``ids``). ``epoch`` is -1 where nobody says.
+    lies in one shard and its size is congruent to that), ``worker`` (of the loader, -1: none), ``offset`` (len + 1:
+    where its known, expected rows begin in ``ids``). ``epoch`` is -1 where nobody says.
     """
 
     epoch: int
@@ -55,6 +55,7 @@ class Block:
     number: Ints
     size: Ints
     one_shard: npt.NDArray[np.int32]
+    worker: npt.NDArray[np.int32]
     offset: Ints
     ids: Ints
     unidentified: int = 0
@@ -153,6 +154,7 @@ def _blocks(
     pass_ = visits.pass_[starts].astype(np.int64)
     _tally(visits, how, starts, size, ~replay & ~unknown, tally)
     one_shard = _single_shard(visits, starts, known)
+    worker = visits.worker[starts]
 
     total = np.cumsum(size) // MAX_VISITS
     change = np.ones(len(starts), np.bool_)
@@ -182,6 +184,7 @@ def _blocks(
             number=number[low:high],
             size=size[low:high],
             one_shard=one_shard[low:high],
+            worker=worker[low:high],
             offset=np.concatenate((_ZERO, np.cumsum(counts, dtype=np.int64))),
             ids=ids,
             unidentified=rows + int(nameless.sum() if unknown[low] else 0),

@@ -7,6 +7,8 @@ on yet, and nothing tells what the step saw.
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections import deque
 from typing import Any, NamedTuple
 
@@ -25,31 +27,34 @@ Array = npt.NDArray[Any]
 
 
 class _Batch(NamedTuple):
-    """``arrays`` are kept alive, so that their memory is nobody else's. ``held``: some of what they held."""
+    """``arrays``: not kept alive by us; one that nobody has any more was used. ``held``: some of what they held."""
 
     number: int
-    arrays: tuple[Array, ...]
+    arrays: tuple[weakref.ref[Array], ...]
     held: list[bytes]
 
 
 class Flight:
     """The batches of one split that were yielded and not yet consumed, in order."""
 
-    __slots__ = ("_batches", "_peeked")
+    __slots__ = ("_batches", "_lock", "_peeked")
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()  # a prefetch thread adds while the training loop consumes
         self._batches: deque[_Batch] = deque(maxlen=AT_MOST)
         self._peeked: list[_Batch] = []
 
     def begin(self) -> None:
         """A trainer begins to peek: what it had pulled before is dropped."""
-        self._batches.clear()
-        self._peeked.clear()
+        with self._lock:
+            self._batches.clear()
+            self._peeked.clear()
 
     def replay(self) -> None:
         """The batches that were peeked at are handed out once more, from the memory they are kept in."""
-        self._batches.clear()
-        self._batches.extend(self._peeked)
+        with self._lock:
+            self._batches.clear()
+            self._batches.extend(self._peeked)
 
     def add(self, number: int, batch: Any, *, peeked: bool) -> None:
         """A batch was yielded. Arrays that cannot be written to are not looked at, nor those of other libraries."""
@@ -58,24 +63,34 @@ class Flight:
             for leaf in leaves(batch)
             if isinstance(leaf, np.ndarray) and leaf.flags.writeable and not leaf.dtype.hasobject
         )
-        one = _Batch(number, arrays, [_sample(array) for array in arrays])
-        self._batches.append(one)
-        if peeked:
-            self._peeked.append(one)
+        one = _Batch(number, tuple(map(weakref.ref, arrays)), [_sample(array) for array in arrays])
+        with self._lock:
+            self._batches.append(one)
+            if peeked:
+                self._peeked.append(one)
 
     def consumed(self, steps: int) -> list[int]:
         """``steps`` more are consumed. The numbers of those in flight that were written into; each is told once."""
         changed = []
-        for _ in range(len(self._batches)):
-            one = self._batches.popleft()
-            if [_sample(array) for array in one.arrays] != one.held:
-                changed.append(one.number)
-                one = one._replace(arrays=(), held=[])
-            if steps > 0:
-                steps -= 1
-            else:
-                self._batches.append(one)
+        with self._lock:
+            for _ in range(len(self._batches)):
+                one = self._batches.popleft()
+                if _is_changed(one):
+                    changed.append(one.number)
+                    one = one._replace(arrays=(), held=[])
+                if steps > 0:
+                    steps -= 1
+                else:
+                    self._batches.append(one)
         return changed
+
+
+def _is_changed(batch: _Batch) -> bool:
+    for reference, held in zip(batch.arrays, batch.held, strict=True):
+        array = reference()
+        if array is not None and _sample(array) != held:
+            return True
+    return False
 
 
 def _sample(array: Array) -> bytes:

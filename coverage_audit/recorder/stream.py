@@ -54,19 +54,19 @@ class Stream:
                 self._settle(writer, segment)
         return segment
 
-    def take(self, segment: Segment, batch: Any) -> Any:
-        """A yield: record it, and give the batch to hand on."""
+    def take(self, segment: Segment, batch: Any, worker: int = -1) -> Any:
+        """A yield: record it, and give the batch to hand on. ``worker``: which of the loader's made it, -1 for none."""
         writer = self.writer
         if writer is None or not writer.recording or self.split.closed:
             return self.identify(batch)[0] if self._way.alters else batch
         try:
             batch, rows = self._way.identify(batch)
             if isinstance(rows, Identified):
-                self._write(writer, segment, rows.found, rows.rows)
+                self._write(writer, segment, rows.found, rows.rows, worker)
                 if rows.notices:
                     self._pass_on(writer, rows.notices)
             else:
-                self._write(writer, segment, self._found, rows)
+                self._write(writer, segment, self._found, rows, worker)
             if self.split.last_peek is not None:
                 self.split.flight.add(self.split.batches - 1, batch, peeked=segment.is_peek)
             if segment.peeked is not None:
@@ -89,17 +89,17 @@ class Stream:
                 self.writer.fail(error)
             return batch, Unknown(-1, "recording has stopped")
 
-    def put(self, segment: Segment, rows: Callable[[], tuple[Found, Answer | Identified]]) -> None:
-        """A batch that the training loop itself tells of."""
+    def put(self, segment: Segment, rows: Callable[[], tuple[Found, Answer | Identified]], worker: int = -1) -> None:
+        """A batch of which somebody else tells the rows: the training loop itself, or an adapter that knows them."""
         writer = self.writer
         if writer is not None and writer.recording and not self.split.closed:
             with writer.guard():
                 found, answer = rows()
                 if isinstance(answer, Identified):
-                    self._write(writer, segment, answer.found, answer.rows)
+                    self._write(writer, segment, answer.found, answer.rows, worker)
                     self._pass_on(writer, answer.notices)
                 else:
-                    self._write(writer, segment, int(found), answer)
+                    self._write(writer, segment, int(found), answer, worker)
 
     def consumed(self, steps: int) -> None:
         """The training or evaluation loop finished ``steps`` more steps."""
@@ -137,7 +137,7 @@ class Stream:
             with self.writer.guard():
                 self.writer.mark(kind, self.split.info.name, **data)
 
-    def _write(self, writer: Writer, segment: Segment, found: int, rows: Answer) -> None:
+    def _write(self, writer: Writer, segment: Segment, found: int, rows: Answer, worker: int) -> None:
         split = self.split
         with writer.lock:
             journal = writer.journal or writer.ready()
@@ -146,7 +146,7 @@ class Stream:
             number = split.batches
             split.batches = number + 1
             segment.yields += 1
-            where = (split.index, number, segment.number, segment.pass_, -1)
+            where = (split.index, number, segment.number, segment.pass_, worker)
             if isinstance(rows, np.ndarray):
                 journal.write_ids(*where, found, time.time_ns(), rows)
             elif isinstance(rows, Run):

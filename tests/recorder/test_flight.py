@@ -32,7 +32,8 @@ def test_what_nobody_wrote_into_is_as_it_was() -> None:
 @pytest.mark.parametrize("change", ["shuffled", "filled", "scaled"])
 def test_batches_in_flight_that_were_written_into_are_told_once(change: str) -> None:
     x = batch(0)
-    flight = flight_of({"image": x[:8]}, (x[8:], batch(3)), batch(1))
+    batches = [{"image": x[:8]}, (x[8:], batch(3)), batch(1)]  # a trainer keeps what it has pulled
+    flight = flight_of(*batches)
     if change == "shuffled":
         np.random.default_rng(0).shuffle(x)
     elif change == "filled":
