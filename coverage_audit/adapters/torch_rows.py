@@ -1,0 +1,202 @@
+"""From positions in a map-style dataset to rows of the declared data, through what torch and others put in between.
+
+Each kind of dataset that only rearranges others (Subset, ConcatDataset) is a *view*: it says where its positions lie
+below. What is no view is a base. The bases of a dataset, in the order in which they are met, are the declared data if
+they have as many rows together; if not, positions say nothing. A dataset of one's own that holds another one is a base,
+and is not looked into: nobody knows what it does with its positions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from coverage_audit.model.rows import Ints
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """``parts``: the datasets below, one after the other, with ``sizes`` rows each. ``places``: of each position of
+    the view the place in the parts laid end to end; None where it is the position itself."""
+
+    parts: Sequence[Any]
+    sizes: Sequence[int]
+    places: Ints | None = None
+
+
+Below = Callable[[Any], View | None]
+"""``below(dataset)`` of a framework's module: what a dataset of its kinds rearranges; None for anything else. A base
+whose positions are its rows in a changed order (an index of its own) is a view of itself: ``parts=(Base(key, rows),)``.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Data without an object of its own. ``key``: equal for equal data, hashable. ``rows``: how many it has."""
+
+    key: Any
+    rows: int
+
+    def __len__(self) -> int:
+        return self.rows
+
+
+_HERE = __name__.rpartition(".")[0]
+
+# (the module that is there when such a dataset can be, our module for it, which has below()).
+_FRAMEWORKS: tuple[tuple[str, str], ...] = (("torch.utils.data", "torch_views"),)
+
+
+def below(dataset: Any) -> View | None:
+    """What ``dataset`` rearranges, as the first framework that knows it says; None for a base."""
+    for framework, module in _FRAMEWORKS:
+        if framework in sys.modules:
+            view: View | None = importlib.import_module(f"{_HERE}.{module}").below(dataset)
+            if view is not None:
+                return view
+    return None
+
+
+class Positions:
+    """``places``: of each position of the dataset its sample id; a range where they are consecutive."""
+
+    __slots__ = ("_first", "_length", "_places")
+
+    def __init__(self, places: range | Ints) -> None:
+        self._length = len(places)
+        self._first = places.start if isinstance(places, range) else 0
+        self._places = None if isinstance(places, range) else places
+
+    def __len__(self) -> int:
+        return self._length
+
+    def ids(self, positions: Any) -> Ints | None:
+        """The sample ids (int64, C-contiguous) of positions as a sampler gives them: whole numbers of any kind, one or
+        many. None for anything else, and where one is outside. Negative ones count from the end, as for a list."""
+        asked = whole_numbers(positions)
+        if asked is None:
+            return None
+        if asked.size and not 0 <= int(asked.min()) <= int(asked.max()) < self._length:
+            asked = np.where(asked < 0, asked + self._length, asked)
+            if not 0 <= int(asked.min()) <= int(asked.max()) < self._length:
+                return None
+        if self._places is not None:
+            return self._places[asked]
+        return asked + self._first if self._first else asked
+
+
+def positions_of(dataset: Any, n_ids: int) -> Positions | None:
+    """How positions in ``dataset`` are rows of data with ``n_ids`` sample ids; None where they do not say."""
+    bases: dict[Any, range] = {}
+    places = _resolve(dataset, bases)
+    if places is None or sum(map(len, bases.values())) != n_ids:
+        return None
+    return Positions(places)
+
+
+def _resolve(dataset: Any, bases: dict[Any, range]) -> range | Ints | None:
+    """Of each position its place in all bases laid end to end. ``bases``: where those met so far lie."""
+    view = below(dataset)
+    if view is None:
+        key = dataset.key if isinstance(dataset, Base) else id(dataset)
+        if key not in bases:
+            rows = _length(dataset)
+            if rows is None:
+                return None
+            start = sum(map(len, bases.values()))
+            bases[key] = range(start, start + rows)
+        return bases[key]
+    parts = []
+    for part, size in zip(view.parts, view.sizes, strict=True):
+        places = _resolve(part, bases)
+        if places is None or len(places) != size:
+            return None
+        parts.append(places)
+    together = _end_to_end(parts)
+    if view.places is None:
+        return together
+    if view.places.size and not 0 <= int(view.places.min()) <= int(view.places.max()) < len(together):
+        return None
+    if isinstance(together, range):
+        return view.places + together.start
+    return together[view.places]
+
+
+def _end_to_end(parts: list[range | Ints]) -> range | Ints:
+    """The parts as one; still a range where they are consecutive, as all of a large ConcatDataset."""
+    if not parts:
+        return range(0)
+    first = parts[0]
+    at = first.start if isinstance(first, range) else 0
+    for part in parts:
+        if not isinstance(part, range) or part.start != at:
+            return np.concatenate([np.asarray(part, np.int64) for part in parts])
+        at = part.stop
+    assert isinstance(first, range)
+    return range(first.start, at)
+
+
+def _length(dataset: Any) -> int | None:
+    try:
+        return len(dataset)
+    except Exception:  # noqa: BLE001 - a user's __len__ may raise anything, and then positions have no end
+        return None
+
+
+def whole_numbers(asked: Any) -> Ints | None:
+    """int64 (n,) of what a sampler gave: one whole number, or a flat list, tuple or array of them; None for others."""
+    if isinstance(asked, bool):
+        return None
+    if type(asked) is list and asked and not all(type(one) is int for one in asked):
+        asked = [_plain(one) for one in asked]
+        if any(one is None for one in asked):
+            return None
+    elif type(asked) is not list:
+        asked = _flat(asked)
+        if asked is None:
+            return None
+    try:
+        array = np.asarray(asked, np.int64) if type(asked) is list else np.asarray(asked)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        return None
+    return np.ascontiguousarray(array, np.int64)
+
+
+def _plain(one: Any) -> int | None:
+    """A whole number as Python has it; None for what is none, True and False too."""
+    if isinstance(one, bool) or getattr(one, "ndim", 0) != 0:
+        return None
+    dtype = getattr(one, "dtype", None)
+    if dtype is not None and ("bool" in str(dtype) or "float" in str(dtype) or "complex" in str(dtype)):
+        return None
+    index = getattr(type(one), "__index__", None)
+    try:
+        return None if index is None else int(one.__index__())
+    except Exception:  # noqa: BLE001 - of foreign objects; such a one is no position
+        return None
+
+
+def _flat(asked: Any) -> Any:
+    """A list or a flat array of what is no list; None where it is none of these."""
+    if isinstance(asked, np.ndarray):
+        return asked.reshape(1) if asked.ndim == 0 else asked
+    if isinstance(asked, range):
+        return np.arange(asked.start, asked.stop, asked.step, dtype=np.int64)
+    if type(asked).__module__.partition(".")[0] == "torch":
+        try:
+            array = np.asarray(asked.detach().cpu())
+        except Exception:  # noqa: BLE001 - of kinds numpy does not have
+            return None
+        return array.reshape(1) if array.ndim == 0 else array
+    if isinstance(asked, list | tuple):
+        plain = [_plain(one) for one in asked]
+        return None if any(one is None for one in plain) else plain
+    one = _plain(asked)
+    return None if one is None else [one]
