@@ -54,7 +54,16 @@ class Unknown:
     rows: int
 
 
-ExampleBatch = tuple[int, ...] | Lost | Again | Unknown
+@dataclass(frozen=True, slots=True)
+class By:
+    """A batch of one rank and, where it is not -1, of one of its loader workers."""
+
+    ids: tuple[int, ...]
+    rank: int = 0
+    worker: int = -1
+
+
+ExampleBatch = tuple[int, ...] | Lost | Again | Unknown | By
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +71,8 @@ class Example:
     """A run small enough to read: epochs of batches of sample ids over shards of these sizes.
 
     ``reported``: the ids a firing rule names. ``dataset=False``: no denominator. ``writer``: how the record ends.
-    ``other_data``: a second fingerprint was recorded. ``remarks``: what the recorder noticed. The rest is what the
-    loader or trainer declared or told.
+    ``other_data``: a second fingerprint was recorded. ``remarks``: what the recorder noticed. ``world_size``: ranks
+    that were expected, by default those that have batches. The rest is what the loader or trainer declared or told.
     """
 
     shards: tuple[int, ...]
@@ -79,6 +88,7 @@ class Example:
     writer: str = "closed"
     other_data: bool = False
     remarks: Remarks = NO_REMARKS
+    world_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

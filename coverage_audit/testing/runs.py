@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from coverage_audit.model.event import Found, Stage
 from coverage_audit.model.rows import RowSet
 from coverage_audit.model.run import RunInfo, SplitInfo, Writer, WriterEnd
 from coverage_audit.model.shards import Shard, Shards
-from coverage_audit.rules._rule import Again, Example, Lost, Unknown
+from coverage_audit.rules._rule import Again, By, Example, Lost, Unknown
 from coverage_audit.runlog.visits import Visits
 
 
@@ -40,11 +40,12 @@ class Step:
     pass_: int = -1
     count: int = 0
     fit: int = 0
+    worker: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A made-up run of one split and one writer."""
+    """A made-up run of one split and one writer, counted together with those of ``others``."""
 
     shards: Shards | None
     steps: Sequence[Step]
@@ -71,6 +72,9 @@ class Run:
     remarks: Remarks = NO_REMARKS
     pieces: int = 1
     """Into how many pieces the visits are cut."""
+    world_size: int = 1
+    others: tuple[Run, ...] = ()
+    """What other ranks or processes of the same run recorded."""
 
     def visits(self) -> Visits:
         """The run's visits, as a reader would give them."""
@@ -85,7 +89,7 @@ class Run:
         )
         cuts = np.linspace(0, len(visits), self.pieces + 1).astype(int)
         return Stream(
-            writer=Writer(0, self.rank, self.process),
+            writer=Writer(0, self.rank, self.process, self.world_size, splits=(SplitInfo(self.split),)),
             visits=lambda: (visits.take(slice(int(a), int(b))) for a, b in itertools.pairwise(cuts)),
             epochs=facts if self.trained and not self.without_epochs else (),
             trained=self.trained,
@@ -100,7 +104,7 @@ class Run:
 
     def count(self) -> SplitCounts:
         """Count it with the real engine."""
-        return count_runs(self)
+        return count_runs(self, *self.others)
 
 
 def count_runs(*runs: Run) -> SplitCounts:
@@ -125,35 +129,43 @@ def source_of(*runs: Run) -> SplitSource:
 
 
 def run_of(example: Example) -> Run:
-    """The run a rule's example describes."""
-    steps: list[Step] = []
-    number = 0
+    """The run a rule's example describes; the lowest rank's, with those of the others."""
+    by_rank: dict[int, list[Step]] = {}
     for epoch, batches in enumerate(example.epochs):
         for batch in batches:
+            steps = by_rank.setdefault(batch.rank if isinstance(batch, By) else 0, [])
+            number = 1 + max((s.batch for s in steps if s.batch is not None), default=-1)
             if isinstance(batch, Again):
                 again = next(s for s in steps if s.batch == batch.batch)
                 steps.append(Step(again.ids, epoch, batch=batch.batch))
-                continue
-            if isinstance(batch, Unknown):
+            elif isinstance(batch, Unknown):
                 steps.append(Step(None, epoch, count=batch.rows, batch=number))
             elif isinstance(batch, Lost):
                 steps.append(Step(batch.ids, epoch, trained=False, batch=number))
+            elif isinstance(batch, By):
+                steps.append(Step(batch.ids, epoch, batch=number, worker=batch.worker))
             else:
                 steps.append(Step(batch, epoch, batch=number))
-            number += 1
-    return Run(
-        shards_of(*example.shards) if example.dataset else None,
-        steps,
-        trained=example.trained,
-        batch_size=example.batch_size,
-        steps_per_epoch=example.steps_per_epoch,
-        contract=example.contract,
-        exhausted=example.exhausted,
-        evaluation=example.evaluation,
-        writer=example.writer,
-        other_fingerprints=("another",) if example.other_data else (),
-        remarks=example.remarks,
+    size = len(by_rank) if example.world_size is None else example.world_size
+    first, *others = (
+        Run(
+            shards_of(*example.shards) if example.dataset else None,
+            steps,
+            trained=example.trained,
+            batch_size=example.batch_size,
+            steps_per_epoch=example.steps_per_epoch,
+            contract=example.contract,
+            exhausted=example.exhausted,
+            evaluation=example.evaluation,
+            writer=example.writer,
+            other_fingerprints=("another",) if example.other_data else (),
+            remarks=example.remarks,
+            rank=rank,
+            world_size=max(size, 1),
+        )
+        for rank, steps in sorted(by_rank.items() if by_rank else {0: []}.items())
     )
+    return replace(first, others=tuple(others))
 
 
 def visits_of(
@@ -173,7 +185,7 @@ def visits_of(
             rows = [(int(s), int(r), 1, int(Found.EXPLICIT)) for s, r in zip(shard, row, strict=True)]
         for s, r, n, found in rows:
             values = (
-                0, -1, step.fit if trained else -1, step.epoch if told else -1, step.pass_, batch,
+                0, step.worker, step.fit if trained else -1, step.epoch if told else -1, step.pass_, batch,
                 consumed if told else -1, int(Stage.TRAINED if told else Stage.YIELDED), found, s, r, n,
             )  # fmt: skip
             for name, value in zip(Visits.ARRAYS, values, strict=True):
