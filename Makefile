@@ -10,7 +10,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help env demo test lint format bench samples clean
+STREAMING := .venv-streaming
+STREAMING_PIP := $(STREAMING)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help env env-streaming demo test test-streaming lint format bench samples clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -4
@@ -28,15 +31,30 @@ $(VENV)/demo-is-installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[tensorflow]'
 	@touch $@
 
+# litdata asks for torchvision, of which there is no CPU build; it imports boto3, and torchvision only for images.
 $(VENV)/test-is-installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[test]'
+	$(PIP) --editable '.[test]' boto3
+	$(PIP) --no-deps litdata
 	@touch $@ $(VENV)/demo-is-installed
+
+# MosaicML Streaming asks for older transformers, numpy and xxhash than the rest of the tests, for torchvision, and for
+# every cloud's client. Local files need none of these: tests/streaming has stand-ins for what it imports.
+env-streaming: $(STREAMING)/is-installed
+
+$(STREAMING)/is-installed: pyproject.toml constraints.txt tests/streaming/requirements.txt | $(BIN)/python
+	$(BIN)/python -m venv $(STREAMING)
+	$(STREAMING_PIP) --editable . --requirement tests/streaming/requirements.txt
+	$(STREAMING_PIP) --no-deps mosaicml-streaming==0.13.0
+	@touch $@
 
 demo: $(VENV)/demo-is-installed
 	$(BIN)/coverage-audit demo $(ARGS)
 
 test: env
 	$(BIN)/python -m pytest $(ARGS)
+
+test-streaming: env-streaming
+	$(STREAMING)/bin/python -m pytest tests/streaming $(ARGS)
 
 lint: env
 	$(BIN)/ruff format --check .
@@ -56,4 +74,4 @@ samples: env
 	$(BIN)/python reports/make.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache demo-run
+	rm -rf $(VENV) $(STREAMING) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache demo-run

@@ -1,0 +1,1 @@
+"""What streaming.vision imports; nothing here uses it."""

@@ -1,0 +1,1 @@
+"""What streaming.text imports; nothing here uses it."""

@@ -1,0 +1,5 @@
+"""What streaming.text imports; nothing here uses it."""
+
+
+class AutoTokenizer:
+    pass

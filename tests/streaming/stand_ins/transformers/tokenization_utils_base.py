@@ -1,0 +1,7 @@
+"""StreamingDataLoader counts the samples of such a batch by its own key; no batch here is one."""
+
+from typing import Any
+
+
+class BatchEncoding(dict[str, Any]):
+    pass
