@@ -21,11 +21,12 @@ from coverage_audit.runlog.journal_read import mark_of, read_journal
 from coverage_audit.runlog.matching import SplitMatcher
 from coverage_audit.runlog.records import CHUNK, Entry, columns, n_records_at_most
 from coverage_audit.runlog.state import WriterState
-from coverage_audit.runlog.summary import Summary
+from coverage_audit.runlog.summary import Place, Summary
 from coverage_audit.runlog.visits import Visits
 
 # Members of an enumeration take their time; these are asked once per event.
 _MARK, _CONSUMED = int(Frame.MARK), int(Frame.CONSUMED)
+_PLACED = (MarkKind.CHECKPOINT, MarkKind.RESTORED)
 
 
 @dataclass
@@ -109,6 +110,7 @@ class WriterJoin:
         matchers = dict(zip(self.splits, by_index, strict=True))
         state = WriterState({m.name for m in by_index if m.yields_only})
         pace = _Pace()
+        places: list[Place] = []
         for roll, (path, end) in enumerate(zip(self._journals, outlook.ends, strict=True)):
             journal = read_journal(path)
             journal.limit = end
@@ -118,6 +120,8 @@ class WriterJoin:
                     mark = mark_of(head, payload)
                     state.marked(mark)
                     _tell(matchers, mark)
+                    if mark.kind in _PLACED:
+                        places += (m.place(mark.kind.value, mark.data.get("tag")) for m in by_index)
                 elif frame == _CONSUMED:
                     by_index[head[3]].consumed(head[8])
                     state.consumed(self.splits[head[3]])
@@ -137,6 +141,7 @@ class WriterJoin:
             segments=tuple(s for m in by_index for s in m.segments()),
             failures=tuple(state.failures),
             unidentified=tuple(state.unidentified),
+            places=tuple(places),
         )
 
 

@@ -9,7 +9,7 @@ from coverage_audit.model.event import Stage
 from coverage_audit.runlog.consumer import DIRECT, Consumer, Yield
 from coverage_audit.runlog.frames import Head
 from coverage_audit.runlog.records import Entry, forgotten, unknown_step
-from coverage_audit.runlog.summary import EpochMark, Segment
+from coverage_audit.runlog.summary import EpochMark, Place, Segment
 
 PEEKED_AT_MOST = 16
 """Batches of a segment that are kept where nothing can be consumed any more: the peek of a fit that is to come."""
@@ -22,6 +22,7 @@ class _Epoch:
     number: int | None
     declared: int | None
     evaluation: bool
+    first_step: int = 0
     taken: int = 0
     ended: bool = False
 
@@ -72,6 +73,7 @@ class SplitMatcher:
         self._epoch: _Epoch | None = None
         self._declared: int | None = None
         self._n_epochs = self._n_steps = 0
+        self._latest_batch = -1  # of those consumed
         self.fit = -1
         self._fits = 0
 
@@ -164,7 +166,7 @@ class SplitMatcher:
         self._opened, self._peek, self._own_stream = [], None, False
 
     def epoch_begun(self, number: int | None) -> None:
-        self._epoch = _Epoch(self._n_epochs, self.fit, number, self._declared, evaluation=False)
+        self._epoch = _Epoch(self._n_epochs, self.fit, number, self._declared, False, self._n_steps)
         self._n_epochs += 1
         self._epochs.append(self._epoch)
 
@@ -198,7 +200,7 @@ class SplitMatcher:
         if self._suspended is not None and not self._peek_of:
             self._suspended.lost = True  # the loader that is trained on is evaluated: whose the streams are is lost
         if not self._trained:
-            self._epoch = _Epoch(self._n_epochs, fit, None, steps, evaluation=True)
+            self._epoch = _Epoch(self._n_epochs, fit, None, steps, True, self._n_steps)
             self._n_epochs += 1
             self._epochs.append(self._epoch)
 
@@ -238,6 +240,7 @@ class SplitMatcher:
             if taken is None:
                 self._emit(unknown_step(self._index, fit, epoch, step, Stage.TRAINED))
             else:
+                self._latest_batch = taken.number
                 self._put(taken, Stage.TRAINED, fit, epoch, step)
 
     def finish(self) -> None:
@@ -258,9 +261,16 @@ class SplitMatcher:
                 e.declared,
                 e.taken,
                 e.evaluation,
+                e.first_step,
             )
             for e in self._epochs
         ]
+
+    def place(self, kind: str, tag: str | int | None) -> Place:
+        """Where the events stand now."""
+        yields = sum(s.batches for s in self._segments.values())
+        batch = yields - 1 if self._yields_only else self._latest_batch
+        return Place(self.name, kind, tag, self._n_steps, yields, self._n_epochs, self._epoch is not None, batch)
 
     def segments(self) -> list[Segment]:
         return [

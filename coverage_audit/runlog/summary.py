@@ -22,6 +22,27 @@ class EpochMark:
     steps_declared: int | None
     steps_taken: int
     evaluation: bool
+    first_step: int = -1
+    """Steps of the split before it; -1 in logs that do not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a checkpoint was saved or restored, on the axes of one split of the writer that said so.
+
+    ``kind``: checkpoint or restored. ``tag``: None for weights that are new. Before it lie ``steps`` steps, ``yields``
+    yields, ``epochs`` epochs that had begun, the last of which was going on where ``in_epoch``; ``batch``: the latest
+    consumed batch (yielded, where nothing says what was consumed), -1 for none.
+    """
+
+    split: str
+    kind: str
+    tag: str | int | None
+    steps: int
+    yields: int
+    epochs: int
+    in_epoch: bool
+    batch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +73,8 @@ class Summary:
     failures: tuple[str, ...] = ()
     unidentified: tuple[tuple[str, str], ...] = field(default=())
     """(split, reason), once each."""
+    places: tuple[Place, ...] = ()
+    """Each checkpoint and restore in order, once per split."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -65,4 +88,5 @@ class Summary:
             segments=tuple(Segment(**s) for s in facts["segments"]),
             failures=tuple(facts["failures"]),
             unidentified=tuple((split, reason) for split, reason in facts["unidentified"]),
+            places=tuple(Place(**p) for p in facts.get("places", ())),
         )

@@ -126,7 +126,7 @@ def test_evaluations_begin_with_the_peek(tmp_path: Path, lead: int | None, evalu
     assert by_epoch(joined, "validation") == evaluated
     assert {b for b, *_ in steps(joined, "validation")} == set(range(number))
     assert joined.summary().epochs[1:] == tuple(
-        EpochMark("validation", n, 0, None, True, None, 3, evaluation=True) for n in range(4)
+        EpochMark("validation", n, 0, None, True, None, 3, evaluation=True, first_step=3 * n) for n in range(4)
     )
 
 
