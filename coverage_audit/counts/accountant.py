@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from coverage_audit.counts.blocks import Status
 from coverage_audit.counts.recency import Indices
+from coverage_audit.counts.shares import EpochShare
+from coverage_audit.counts.sharing import Sharing
 from coverage_audit.counts.source import SplitSource
 from coverage_audit.counts.tables import EpochCount, Hole, PassCount, Position, Span
 from coverage_audit.counts.tracker import Piece, Tracker
@@ -39,6 +41,8 @@ class Accountant:
         self.holes: list[Hole] = []
         self.run_visits: npt.NDArray[np.uint32] = np.zeros(self.n_ids, np.uint32)
         self.open: OpenEpoch | None = None
+        self.sharing = Sharing(self.n_ids, [s.writer for s in source.streams])
+        self.shares: list[EpochShare] = []
 
     def add(self, piece: Piece) -> None:
         lane = self.lanes[piece.stream]
@@ -109,6 +113,7 @@ class Accountant:
         epoch.steps[lane.rank] += piece.batches
         lane.steps += piece.batches
         lane.visits += len(ids)
+        self.sharing.add(piece)
         if piece.first:
             epoch.unidentified += piece.block.unidentified
             epoch.outside += piece.block.outside
@@ -175,6 +180,7 @@ class Accountant:
         surplus = np.concatenate(epoch.surplus) if epoch.surplus else NONE
         self.run_visits += seen
         np.add.at(self.run_visits, surplus, np.uint32(1))
+        self.shares += self.sharing.finish(epoch.epoch, epoch.visits - len(surplus))
         rows, times = np.unique(surplus, return_counts=True)
         self.epochs.append(
             EpochCount(

@@ -36,6 +36,9 @@ def count_split(source: SplitSource) -> SplitCounts:
         tracker.pieces(read_blocks(source, stream, tally))
         for tracker, stream in zip(trackers, source.streams, strict=True)
     ]
+    # Inside an epoch the streams come one after the other, rank by rank.
+    in_turn = sorted(range(len(lanes)), key=lambda i: _writer_order(source.streams[i]))
+    lanes = [lanes[i] for i in in_turn]
     for piece in heapq.merge(*lanes, key=_epoch_of) if len(lanes) > 1 else (p for lane in lanes for p in lane):
         accountant.add(piece)
     accountant.finish()
@@ -44,6 +47,10 @@ def count_split(source: SplitSource) -> SplitCounts:
 
 def _epoch_of(piece: Piece) -> int:
     return piece.block.epoch if piece.block.epoch >= 0 else piece.pass_
+
+
+def _writer_order(stream: Stream) -> tuple[int, int, int]:
+    return stream.writer.attempt, stream.writer.rank, stream.writer.process
 
 
 def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> SplitCounts:
@@ -102,6 +109,7 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
         restarts_unplaced=source.restarts_unplaced,
         loader_errors=tuple(e for s in source.streams for e in s.errors),
         remarks=sum_remarks(s.remarks for s in source.streams),
+        shares=tuple(accountant.shares),
     )
 
 

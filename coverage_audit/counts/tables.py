@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverage_audit.counts.remarks import NO_REMARKS, Remarks
+from coverage_audit.counts.shares import EpochShare
 from coverage_audit.model.rows import Repeats, RowSet
 from coverage_audit.model.run import RunInfo, SplitInfo
 from coverage_audit.model.shards import Shards
@@ -180,6 +181,8 @@ class SplitCounts:
     """What the loader raised, if it did."""
     remarks: Remarks = NO_REMARKS
     planned: bool = False
+    shares: tuple[EpochShare, ...] = ()
+    """Who saw what of each epoch, one entry for each attempt that took part in it."""
 
     @property
     def divided(self) -> bool:
