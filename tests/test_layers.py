@@ -57,7 +57,7 @@ LAYERS: dict[str, set[str]] = {
 }
 THIRD_PARTY: dict[str, set[str]] = {
     "model": {"numpy"},
-    "sources": {"numpy", "xxhash", "(rich)", "(fsspec)", "(h5py)", "(zarr)"},
+    "sources": {"numpy", "xxhash", "(rich)", "(fsspec)", "(h5py)", "(zarr)", "(pyarrow)"},
     "runlog": {"numpy", "xxhash", "pyarrow"},
     "identity": {"numpy"},
     "recorder": {"numpy"},

@@ -10,7 +10,7 @@ SLUGS = {
     "told by comparing with the file are unknown from then on.",
     "counts-batches": "len() of a loader (a torch DataLoader, a Keras PyDataset) is a number of batches. Coverage is "
     "counted in rows: give Dataset.of() the number of rows or the arrays behind the loader.",
-    "damaged-file": "A .npy or .npz file does not begin with a valid header, or is shorter than its header says; an "
+    "damaged-file": "A file of the data does not begin with a valid header, or is shorter than its header says; an "
     "interrupted copy is the usual cause. Only headers are read, so damage further in is not noticed.",
     "mixed-arrays": "A mapping is taken for named shards of one dataset, whose rows are of one kind. Arrays with rows "
     "of different shape or type are rather the columns of one table (x and y): give one of them.",
@@ -48,8 +48,8 @@ SLUGS = {
     "say which are the rows. Name one as in 'file.npz::x'.",
     "unreadable-rows": "The values of these rows cannot be read back and compared: Python objects, values of varying "
     "length, HDF5 datasets put together from other files, shards without a file.",
-    "unsupported-format": "The dataset reads .npy, .npz and HDF5 files, zarr stores, and flat files of numbers whose "
-    "type is named, as in 'train.bin::uint16'. For anything else give Dataset.of() the number of "
+    "unsupported-format": "The dataset reads .npy, .npz, HDF5, Parquet, Arrow and .tar (WebDataset) files, zarr stores, "
+    "and flat files of numbers whose type is named, as in 'train.bin::uint16'. For anything else give Dataset.of() the number of "
     "rows, or a mapping of shard names to numbers of rows.",
     "unwritable-index": "The content index is a folder beside the manifest or the data. Name a place that can be "
     "written, with enough space (16 to 20 bytes a row), with Dataset.index(path=...).",
@@ -73,6 +73,8 @@ SLUGS = {
     "subset) and a unit (per epoch, pass or run).",
     "bad-plan": "A plan needs rows, a batch size, and whole numbers of steps and epochs from 1 up; with "
     "drop_remainder at least one batch must be full.",
+    "bad-state-dict": "load_state_dict() of a Recorder goes on from what its state_dict() returned: save that with the "
+    "weights.",
     "bad-setting": "A key of the configuration has a value of the wrong type.",
     "bad-transform": "transform= of Dataset.index() is a function of rows (n, ...) that gives (n, ...): one row for "
     "each row, all of one shape and type, whatever rows come together.",

@@ -24,7 +24,7 @@ from coverage_audit.model.words import several
 from coverage_audit.sources.mixture import find_mixture
 from coverage_audit.sources.tracer_mark import find_marked_folder
 
-SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".zarr")
+SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".zarr", ".parquet", ".arrow", ".tar", ".tar.gz", ".tgz")
 """Those of :mod:`coverage_audit.sources.files`, which imports numpy; a test compares them."""
 STORES = ("zarr.json", ".zarray", ".zgroup")
 """What makes a folder a zarr store."""
@@ -235,7 +235,7 @@ def _below(path: str, folder: str) -> str:
 
 
 def _suffix(path: str) -> str:
-    return os.path.splitext(path)[1].lower()
+    return ".tar.gz" if path.lower().endswith(".tar.gz") else os.path.splitext(path)[1].lower()
 
 
 def _is_store(path: str) -> bool:

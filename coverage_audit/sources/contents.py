@@ -15,7 +15,7 @@ from coverage_audit.errors import DatasetError
 from coverage_audit.model.rows import Ints
 from coverage_audit.sources import hdf5, npz, raw, zarr_store
 from coverage_audit.sources.dataset import Dataset
-from coverage_audit.sources.files import File
+from coverage_audit.sources.files import WITHOUT_ARRAYS, File
 from coverage_audit.sources.flat import FlatArray
 from coverage_audit.sources.stored import Array, StoredArray, unreadable
 
@@ -132,6 +132,8 @@ def open_array(path: str, member: str) -> StoredArray:
         return zarr_store.ZarrArray(path, member)
     if suffix == ".npy" or not suffix:
         return FlatArray(path, member)
+    if suffix in WITHOUT_ARRAYS:
+        raise unreadable(path, "its rows are no arrays")
     raise raw.refuse_untyped(path)
 
 

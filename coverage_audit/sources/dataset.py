@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ import numpy as np
 from coverage_audit.errors import DatasetError
 from coverage_audit.model.rows import RowSet
 from coverage_audit.model.shards import Shard, Shards
-from coverage_audit.sources import hdf5, zarr_store
+from coverage_audit.sources import arrow, hdf5, parquet, tar_samples, zarr_store
+from coverage_audit.sources.arrow_rows import ArrowRows, rows_of_all
 from coverage_audit.sources.changes import describe_changes
 from coverage_audit.sources.files import File, Group, PathLike, common_names, find_files, is_url
 from coverage_audit.sources.manifest import read_manifest, write_manifest
@@ -24,6 +26,7 @@ from coverage_audit.sources.npz import read_archive_header
 from coverage_audit.sources.partners import pair_files
 from coverage_audit.sources.progress import Progress, progress_of
 from coverage_audit.sources.raw import row_type
+from coverage_audit.sources.sample_keys import SampleKeys, read_sample_keys
 from coverage_audit.sources.sized import count_rows, refuse_features
 
 if TYPE_CHECKING:
@@ -38,7 +41,8 @@ class Dataset:
     ``paths``: the file of each shard, None for arrays, lengths and URLs. ``partners``: per shard the files of
     ``aligned=`` that hold the same rows (labels beside features). ``members``: per shard the array inside its file,
     the type of a flat file, "" where the file says it all. ``manifest``: where it was last saved to or loaded from.
-    ``index_folder``: where its index was put by :meth:`index`.
+    ``index_folder``: where its index was put by :meth:`index`. ``keys``: of the samples in .tar shards, see
+    :meth:`sample_keys`. ``origin``: where the rows of a Hugging Face dataset lie, if it was made :meth:`of` one.
     """
 
     shards: Shards
@@ -47,6 +51,8 @@ class Dataset:
     members: tuple[str, ...] = field(default=())
     manifest: Path | None = field(default=None, compare=False)
     index_folder: Path | None = field(default=None, compare=False)
+    keys: SampleKeys | None = field(default=None, compare=False, repr=False)
+    origin: ArrowRows | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.members:
@@ -63,7 +69,8 @@ class Dataset:
     def open(
         cls, paths: PathLike | Iterable[PathLike], aligned: PathLike | Iterable[PathLike] | None = None
     ) -> Dataset:
-        """Read the headers of .npy, .npz and HDF5 files and zarr stores, or count the rows of flat files.
+        """Read the headers of .npy, .npz, HDF5, Parquet, Arrow and .tar files and zarr stores, or count the rows of
+        flat files.
 
         ``paths``: a file, a store, a folder (the files directly inside), a glob (``**`` goes down), or a list of
         these; URLs go through fsspec. Globs and folders are taken in natural order, plain paths in the order given.
@@ -71,7 +78,8 @@ class Dataset:
         ``file.npz::x``, ``file.h5::x`` and ``store.zarr::x`` mean one array; without it all arrays (at the top level)
         must have one length and are the columns of one shard. A flat file needs the type of its rows, and the bytes
         to skip if any: ``train.bin::uint16``, ``train.bin::uint16+1024``, ``digits.bin::(28,28)u1``. ``aligned``
-        names files whose rows must agree one by one with those of ``paths``.
+        names files whose rows must agree one by one with those of ``paths``. The rows of a .tar, .tar.gz or .tgz are
+        the samples that webdataset makes of it; their headers lie all over the file, so this takes a moment.
 
         A shard's name is its path below the folder that all share. Raises :class:`DatasetError`: no-files,
         unsupported-format, raw-needs-type, damaged-file, no-rows-axis, mixed-files, same-shard-twice,
@@ -80,7 +88,8 @@ class Dataset:
         groups = find_files(paths)
         files = [file for group in groups for file in group.files]
         _refuse_same(files)
-        opened = [_read(file) for file in files]
+        with _progress(files) as told:
+            opened = [_read(file, told) for file in files]
         headers = iter(header for header, _, _ in opened)
         for group in groups:
             _check_group(group, [next(headers) for _ in group.files])
@@ -97,7 +106,10 @@ class Dataset:
                 for other in others:
                     _check_rows(file, shard.rows, other, _rows(_read(other)[0], other))
             partners = tuple(tuple(p.path for p in others if p.path is not None) for others in pairs)
-        return cls(shards, tuple(file.path for file in files), partners, tuple(file.member or "" for file in files))
+        members = tuple(file.member or "" for file in files)
+        hashes = [h.hashes if isinstance(h, tar_samples.TarHeader) else None for h, _, _ in opened]
+        keys = None if all(h is None for h in hashes) else SampleKeys(shards, hashes)
+        return cls(shards, tuple(file.path for file in files), partners, members, keys=keys)
 
     @classmethod
     def of(cls, data: Any, name: str | None = None) -> Dataset:
@@ -113,7 +125,9 @@ class Dataset:
             refuse_features(things)
         shards = Shards(tuple(Shard(str(key), count_rows(thing)) for key, thing in things.items()))
         files = [file_of(thing) for thing in things.values()]
-        return cls(shards, tuple(p for p, _ in files), ((),) * len(shards), tuple(member for _, member in files))
+        origin = rows_of_all(list(things.values()))
+        members = tuple(member for _, member in files)
+        return cls(shards, tuple(p for p, _ in files), ((),) * len(shards), members, origin=origin)
 
     def select(self, rows: Any) -> Dataset:
         """The same shards and ids with fewer rows as the denominator.
@@ -133,6 +147,16 @@ class Dataset:
     def load(cls, path: PathLike) -> Dataset:
         """Read a manifest; the data itself is not looked at. Raises :class:`DatasetError`."""
         return cls(*read_manifest(Path(path)), manifest=Path(path).absolute())
+
+    def sample_keys(self) -> SampleKeys | None:
+        """What finds the samples of .tar shards by their keys; None if the data has no such shard.
+
+        After :meth:`load` the headers of the files are read again, once. Raises :class:`DatasetError`: no-files,
+        damaged-file, changed-file.
+        """
+        if self.keys is None:
+            object.__setattr__(self, "keys", read_sample_keys(self))
+        return self.keys
 
     def index(
         self, path: PathLike | None = None, *, transform: Transform | None = None, progress: Progress = None
@@ -191,7 +215,16 @@ class Dataset:
         return f"Dataset({self.rows:,}{of} rows in {n:,} shard{'' if n == 1 else 's'}: {shown}{more})"
 
 
-def _read(file: File) -> tuple[Header, int | None, int | None]:
+def _progress(files: list[File]) -> AbstractContextManager[Callable[[int], object] | None]:
+    """Told of the bytes that were passed, where headers lie all over the files."""
+    large = [file for file in files if file.suffix in tar_samples.SUFFIXES]
+    if not large:
+        return nullcontext()
+    total = sum(os.path.getsize(f.path) for f in large if f.path is not None and f.path.is_file())
+    return progress_of(None, f"samples of {len(large):,} tar files", total)
+
+
+def _read(file: File, told: Callable[[int], object] | None = None) -> tuple[Header, int | None, int | None]:
     """Header, bytes, modification time."""
     suffix = file.suffix
     try:
@@ -205,6 +238,12 @@ def _read(file: File) -> tuple[Header, int | None, int | None]:
                 return read_archive_header(stream, file.locator, file.member), size, modified
             if suffix in hdf5.SUFFIXES:
                 return hdf5.read_hdf5_header(stream, file.locator, file.member), size, modified
+            if suffix == parquet.SUFFIX:
+                return parquet.read_parquet_header(stream, file.locator), size, modified
+            if suffix == arrow.SUFFIX:
+                return arrow.read_arrow_header(stream, file.locator), size, modified
+            if suffix in tar_samples.SUFFIXES:
+                return tar_samples.read_tar_header(stream, file.locator, told), size, modified
             if not suffix:
                 size = stream.seek(0, os.SEEK_END) if size is None else size
                 kind = row_type(file.member or "", file.locator)

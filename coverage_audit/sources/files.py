@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from coverage_audit.errors import DatasetError
-from coverage_audit.sources import hdf5, raw, zarr_store
+from coverage_audit.sources import arrow, hdf5, parquet, raw, tar_samples, zarr_store
 
 PathLike = str | os.PathLike[str]
 
 # One file per format reads these; the files of other formats are refused by name, unless a type of numbers is given.
-SUFFIXES = (".npy", ".npz", *hdf5.SUFFIXES, zarr_store.SUFFIX)
+WITHOUT_ARRAYS = (parquet.SUFFIX, arrow.SUFFIX, *tar_samples.SUFFIXES)
+SUFFIXES = (".npy", ".npz", *hdf5.SUFFIXES, zarr_store.SUFFIX, *WITHOUT_ARRAYS)
 WITH_MEMBERS = (".npz", *hdf5.SUFFIXES, zarr_store.SUFFIX)
 
 
@@ -34,7 +35,7 @@ class File:
     @property
     def suffix(self) -> str:
         """What its name says of its format; "" for a flat file."""
-        suffix = posixpath.splitext(self.locator)[1].lower()
+        suffix = suffix_of(self.locator)
         if suffix not in SUFFIXES and zarr_store.is_store(self.locator):
             return zarr_store.SUFFIX
         return suffix if suffix in SUFFIXES or self.member is None else ""
@@ -102,6 +103,12 @@ def common_names(files: Sequence[File]) -> list[str]:
     return [n if f.member is None else f"{n}::{f.member}" for n, f in zip(names, files, strict=True)]
 
 
+def suffix_of(name: str) -> str:
+    """What follows the last dot of a file's name, with it; ".tar.gz" is one suffix."""
+    suffix = posixpath.splitext(name)[1].lower()
+    return ".tar.gz" if suffix == ".gz" and name.lower().endswith(".tar.gz") else suffix
+
+
 def is_url(locator: str) -> bool:
     return "://" in locator
 
@@ -124,7 +131,7 @@ def _split(text: str) -> tuple[str, str]:
     path, separator, member = text.rpartition("::")
     if not separator or os.path.exists(text):
         return text, ""
-    suffix = posixpath.splitext(path)[1].lower()
+    suffix = suffix_of(path)
     if is_url(text) and suffix not in (*WITH_MEMBERS, ".bin"):
         return text, ""
     return path, member if suffix not in WITH_MEMBERS else member.strip("/")
@@ -153,7 +160,7 @@ def _expand_path(text: str) -> tuple[list[str], str | None]:
         return [os.path.abspath(text)], None
     if os.path.isdir(text):
         inside = [os.path.join(text, name) for name in os.listdir(text)]
-        names = [os.path.abspath(path) for path in inside if os.path.splitext(path)[1].lower() in SUFFIXES]
+        names = [os.path.abspath(path) for path in inside if _is_data(path)]
         if not names:
             known = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
             raise DatasetError(
@@ -168,13 +175,18 @@ def _expand_path(text: str) -> tuple[list[str], str | None]:
     return [os.path.abspath(p) for p in found if not os.path.isdir(p) or zarr_store.is_store(p)], text
 
 
+def _is_data(path: str) -> bool:
+    """Whether a file in a folder is meant with the folder; what Hugging Face datasets keeps for later calls is not."""
+    return suffix_of(path) in SUFFIXES and not arrow.is_cache(posixpath.basename(path.replace(os.sep, "/")))
+
+
 def _expand_url(text: str) -> tuple[list[str], str | None]:
     system, path = _file_system(text)
     try:
         if glob.has_magic(path):
             return [system.unstrip_protocol(found) for found in system.glob(path)], text
         if system.isdir(path):
-            found = [name for name in system.ls(path, detail=False) if posixpath.splitext(name)[1] in SUFFIXES]
+            found = [name for name in system.ls(path, detail=False) if _is_data(name)]
             return [system.unstrip_protocol(name) for name in found], text
         return [text] if system.exists(path) else [], None
     except OSError as error:

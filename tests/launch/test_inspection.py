@@ -109,18 +109,21 @@ def test_what_may_be_meant(inspect: Inspect, words: dict[str, str]) -> None:
         ),
         (
             {"data": "notes.txt"},
-            "--data 'notes.txt' is of a format that cannot be read: .npy, .npz, .h5, .hdf5, .zarr can, and flat files "
+            "--data 'notes.txt' is of a format that cannot be read: .npy, .npz, .h5, .hdf5, .zarr, .parquet, "
+            ".arrow, .tar, .tar.gz, .tgz can, and flat files "
             "of numbers if their type is named, as in 'notes.txt::uint16'; name those [unsupported-format]",
         ),
         (
             {"data": "[nx]*"},
-            "--data '[nx]*' names notes.txt, which cannot be read: .npy, .npz, .h5, .hdf5, .zarr can, and flat files "
+            "--data '[nx]*' names notes.txt, which cannot be read: .npy, .npz, .h5, .hdf5, .zarr, .parquet, "
+            ".arrow, .tar, .tar.gz, .tgz can, and flat files "
             "of numbers if their type is named, as in 'notes.txt::uint16'; name those [unsupported-format]",
         ),
         ({"data": "x_0.npy::x"}, "--data 'x_0.npy::x' is one array: leave out what follows '::' [no-member]"),
         (
             {"data": "sub"},
-            "--data 'sub' is a folder without .npy, .npz, .h5, .hdf5 or .zarr files: for files further down give a "
+            "--data 'sub' is a folder without .npy, .npz, .h5, .hdf5, .zarr, .parquet, "
+            ".arrow, .tar, .tar.gz or .tgz files: for files further down give a "
             "pattern such as 'sub/**/*.npy' [no-files]",
         ),
         ({"data": "s*"}, "--data 's*' matches folders only: give a pattern of files [no-files]"),

@@ -73,7 +73,8 @@ def test_a_folder_is_the_files_directly_inside(folder: Path) -> None:
 
     assert layout(Dataset.open("only")) == [("b.npy", 2)]
     assert refusal(folder) == (
-        f"{str(folder)!r} is a folder without .npy, .npz, .h5, .hdf5 or .zarr files: for files further "
+        f"{str(folder)!r} is a folder without .npy, .npz, .h5, .hdf5, .zarr, .parquet, "
+        ".arrow, .tar, .tar.gz or .tgz files: for files further "
         f"down give a pattern such as '{folder}/**/*.npy' [no-files]"
     )
 
@@ -200,7 +201,8 @@ class TestRefused:
         (folder / "notes.txt").write_text("hello")
 
         assert refusal("notes.txt") == (
-            f"{folder}/notes.txt is of a format that is not supported: .npy, .npz, .h5, .hdf5, .zarr are "
+            f"{folder}/notes.txt is of a format that is not supported: .npy, .npz, .h5, .hdf5, .zarr, .parquet, "
+            ".arrow, .tar, .tar.gz, .tgz are "
             "[unsupported-format]"
         )
         assert refusal("*.txt").endswith("give a pattern such as '*.npy' [unsupported-format]")
