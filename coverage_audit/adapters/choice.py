@@ -104,7 +104,7 @@ _HERE = __name__.rpartition(".")[0]
 
 # (the module that is there when such a loader can be, our module for it). The first whose ``takes(loader)`` is true
 # wraps it, by ``adapt(loader, recorder)``; the more special kinds of loader stand before those they are built on.
-_FRAMEWORKS: tuple[tuple[str, str], ...] = ()
+_FRAMEWORKS: tuple[tuple[str, str], ...] = (("torch.utils.data", "torch_data"),)
 
 # A trainer does not iterate these from Python: a proxy around them would see nothing and say so too late.
 _NOT_YET = (

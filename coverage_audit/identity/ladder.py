@@ -55,6 +55,8 @@ class Ladder:
 
     found = Found.UNKNOWN
     alters = True
+    made_of: tuple[Any, int, int] | None = None
+    """(dataset, verify_every, offset) where this is all ways for a dataset: another process can make it anew."""
 
     def __init__(
         self,

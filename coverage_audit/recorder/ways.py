@@ -54,18 +54,18 @@ def choose_way(
     inferred = Inferred(declared, contents) if contents is not None and identify in ("auto", "inferred") else None
     if reads:
         reading.watch(dataset)
-    return (
-        Ladder(
-            declared,
-            provenance=every or identify == "provenance",
-            views=every or identify == "views",
-            recognisers=_recognisers(str(identify), dataset, declared, contents, offset),
-            inferred=inferred,
-            contents=contents,
-            verify_every=verify_every,
-        ),
-        reads,
+    ladder = Ladder(
+        declared,
+        provenance=every or identify == "provenance",
+        views=every or identify == "views",
+        recognisers=_recognisers(str(identify), dataset, declared, contents, offset),
+        inferred=inferred,
+        contents=contents,
+        verify_every=verify_every,
     )
+    if every:
+        ladder.made_of = (dataset, verify_every, offset)
+    return ladder, reads
 
 
 def _recognisers(

@@ -1,0 +1,186 @@
+"""What one iterator of a recorded DataLoader tells: of which indices each of its batches was made, and by which worker.
+
+Knows nothing of torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from coverage_audit.adapters.tellers import Telling
+from coverage_audit.adapters.torch_inband import Tagged
+from coverage_audit.adapters.torch_rows import Positions
+from coverage_audit.identity.batches import Answer, Identified, Run, Unknown, possible_lengths
+from coverage_audit.identity.parts import handed_on
+from coverage_audit.model.event import BatchRows, Found, MarkKind
+from coverage_audit.model.rows import Ints
+from coverage_audit.recorder.segment import Segment
+from coverage_audit.recorder.stream import Stream
+from coverage_audit.recorder.writer import warn
+
+NOTHING = object()
+"""No index: not known, or not asked for."""
+
+_SURE = frozenset((Found.PROVENANCE, Found.VIEW, Found.TRACER))
+"""Ways that cannot mistake a row for an equal one."""
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """How the rows of one loader are known. ``positions``: of its dataset in the declared data, None where indices say
+    nothing. ``telling``: of the samples of an iterable dataset. ``batched``: whether an index is a list of positions.
+    ``trusted``: the collate function is torch's, which drops no sample. ``verify_every``: one batch in so many is held
+    against what its arrays say themselves.
+    """
+
+    stream: Stream
+    positions: Positions | None = None
+    telling: Telling | None = None
+    batched: bool = True
+    trusted: bool = False
+    verify_every: int = 64
+    asked: int = 0
+
+    def ids(self, index: Any) -> Ints | None:
+        """The sample ids of one index of the sampler; None where it does not say."""
+        if self.positions is None or index is NOTHING:
+            return None
+        if not self.batched and isinstance(index, tuple):
+            return None  # an index with several parts, of which nobody knows the meaning
+        return self.positions.ids(index)
+
+
+class Watch:
+    """One iterator's. ``resumed``: it goes on in the middle of the data."""
+
+    __slots__ = ("_plan", "_segment", "_sent", "_task", "building", "last", "resumed", "worker")
+
+    def __init__(self, plan: Plan, *, resumed: bool = False, building: bool = False) -> None:
+        self._plan = plan
+        self._segment: Segment | None = None
+        self._sent: dict[int, Any] = {}
+        self._task: Any = NOTHING
+        self.last: Any = NOTHING
+        """The index that the sampler gave last."""
+        self.worker = -1
+        self.resumed = resumed
+        self.building = building
+        """What is pulled now is nobody's: it goes to where it was left off, or was made before it was recorded."""
+
+    def begin(self, *, first: bool) -> None:
+        """The iterator begins the data anew; ``first``: it is being made."""
+        if not first:
+            self.building = self.resumed = False
+        if self._segment is not None:
+            self._plan.stream.end(self._segment, "closed")
+        self._segment = None
+        self._sent.clear()
+        self.last = self._task = NOTHING
+
+    def sent(self, task: int) -> None:
+        """The index given last went to a worker."""
+        self._sent[task] = self.last
+        self.last = NOTHING
+
+    def arrived(self, outstanding: Any, worker: int) -> None:
+        """A worker's answer is taken up. ``outstanding``: the tasks that are not."""
+        done = [task for task in self._sent if task not in outstanding]
+        self._task = self._sent[done[0]] if len(done) == 1 else NOTHING
+        for task in done:
+            del self._sent[task]
+        self.worker = worker
+
+    def took(self, data: Any) -> Any:
+        """A batch is handed out; returns it as the loop is to get it."""
+        index = self.last if self.worker < 0 else self._task
+        self.last = self._task = NOTHING
+        if self.building:
+            return data.batch if type(data) is Tagged else data
+        plan, segment = self._plan, self._open()
+        if type(data) is Tagged:
+            return self._tagged(data, segment)
+        ids = plan.ids(index)
+        if ids is None:
+            return plan.stream.take(segment, data, self.worker)
+        batch = handed_on(data)
+        plan.asked += 1
+        if not plan.trusted:
+            lengths = possible_lengths(batch)
+            if lengths and len(ids) not in lengths:
+                told = plan.stream.identify(batch)[1]
+                rows = told.rows if isinstance(told, Identified) else told
+                if isinstance(rows, Unknown):
+                    detail = f"{len(ids)} were asked for, {' or '.join(map(str, sorted(lengths)))} came"
+                    told = Unknown(rows.length, "the collate function made another number of rows of a batch", detail)
+                self._put(segment, told)
+                return batch
+        if (plan.asked - 1) % plan.verify_every == 0 and self._is_contradicted(data, ids):
+            return plan.stream.take(segment, data, self.worker)
+        self._put(segment, ids)
+        return batch
+
+    def over(self, error: BaseException) -> None:
+        """Nothing came: the data is exhausted, or something failed. The loop may go on after a failure."""
+        if self.building:
+            return
+        stream, segment = self._plan.stream, self._open()
+        if isinstance(error, StopIteration):
+            stream.end(segment, "exhausted")
+        else:
+            stream.end(segment, "failed", error)
+
+    def _open(self) -> Segment:
+        """The segment of the next batch: opened when first asked for a batch; a failure begins another one."""
+        segment = self._segment
+        if segment is None:
+            segment = self._segment = self._plan.stream.open(told_pass=not self.resumed)
+            self.resumed = False
+        elif segment.ended == "failed":
+            segment = self._segment = self._plan.stream.open(told_pass=False, pass_=segment.pass_)
+        return segment
+
+    def _put(self, segment: Segment, rows: Answer | Identified, found: Found = Found.EXPLICIT) -> None:
+        self._plan.stream.put(segment, lambda: (found, rows), self.worker)
+
+    def _tagged(self, data: Tagged, segment: Segment) -> Any:
+        telling = self._plan.telling
+        if telling is not None and data.tags is not None:
+            rows = telling.rows(data.tags)
+            if not isinstance(rows, Unknown):
+                self._put(segment, rows, telling.found)
+                return handed_on(data.batch)
+        if data.told is None:
+            return self._plan.stream.take(segment, data.batch, self.worker)  # what this process can make of it
+        self._put(segment, data.told)
+        return data.batch
+
+    def _is_contradicted(self, batch: Any, ids: Ints) -> bool:
+        """Whether the arrays of the batch say otherwise: then indices say nothing of this data from here on."""
+        told = self._plan.stream.identify(batch)[1]
+        if not isinstance(told, Identified) or (told.found & ~64) not in _SURE:
+            return False
+        rows = _ids_of(told.rows, self._plan.stream)
+        if rows is None or (len(rows) == len(ids) and bool((rows == ids).all())):
+            return False
+        self._plan.positions = None
+        reason = "the samples at the positions of the sampler are other rows of the data"
+        name = self._plan.stream.split.info.name
+        self._plan.stream.mark(
+            MarkKind.DEMOTED, found=int(Found.EXPLICIT), reason=reason, asked=self._plan.asked, verified=-1
+        )
+        warn(f"{name}: {reason}, so rows are told by what batches hold. Give ids=, or declare the files in that order")
+        return True
+
+
+def _ids_of(rows: Answer, stream: Stream) -> Ints | None:
+    """Sample ids; None where they cannot be compared with positions."""
+    shards = stream.split.shards
+    if isinstance(rows, Unknown | BatchRows) or shards is None:
+        return None
+    if isinstance(rows, Run):
+        first = rows.row + (int(shards.offsets[rows.shard]) if rows.shard >= 0 else 0)
+        return np.arange(first, first + rows.length, dtype=np.int64)
+    return rows
