@@ -77,11 +77,6 @@ class Stream:
 
     @property
     def way(self) -> Way:
-        """How rows are looked for in batches."""
-        return self._way
-
-    @property
-    def way(self) -> Way:
         """From its batches to their rows, for adapters that take ids out where the batch is made."""
         return self._way
 
