@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from coverage_audit.counts.remarks import NO_REMARKS, Remarks
@@ -48,6 +48,33 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What an attempt began from: ``tag``, saved by attempt ``attempt`` after ``step`` of its own steps.
+
+    ``attempt`` is None where the tag was never saved in this log; ``tag`` too for weights that were new.
+    """
+
+    tag: str | int | None
+    attempt: int | None
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was recorded beside the streams that count, where restores parted the two.
+
+    ``writers``: every writer's whole record. ``parts``: per stream that counts, the stretches it is made of, in order.
+    ``origins``: per attempt that says what it restored. ``superseded``: names of writers whose end does not matter,
+    because the run went on from a checkpoint before it.
+    """
+
+    writers: tuple[Stream, ...]
+    parts: tuple[tuple[Stream, ...], ...]
+    origins: Mapping[int, Origin]
+    superseded: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class SplitSource:
     """One split to count. ``shards`` is None where no dataset was declared.
 
@@ -62,6 +89,9 @@ class SplitSource:
     changes: tuple[str, ...] = ()
     raw_ids: bool = False
     restarts_unplaced: int = 0
+    restart_problems: tuple[str, ...] = ()
+    """Why it is unknown where a restart went on from, one sentence each."""
+    history: History | None = None
 
     @property
     def trained(self) -> bool:

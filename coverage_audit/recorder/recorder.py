@@ -94,7 +94,9 @@ class Recorder:
         way, self._reading = choose_way(ids, identify, None if disabled else dataset, every, place.rank)
         self._way = way
         self._direct: Segment | None = None
-        self._epochs = 0
+        self._epochs: int | None = 0
+        self._open_epoch: int | None = None
+        self._saved = 0
         self._late = False
         if disabled:
             self.stream = Stream(None, Split(0, info, shards), way)
@@ -120,9 +122,14 @@ class Recorder:
         """One epoch of training. Left by an exception, it stays incomplete."""
         self._begin()
         number = self._epochs
-        self._epochs += 1
+        if number is not None:
+            self._epochs = number + 1
+        self._open_epoch = number
         self.stream.mark(MarkKind.EPOCH_BEGIN, number=number)
-        yield
+        try:
+            yield
+        finally:
+            self._open_epoch = None
         self.stream.mark(MarkKind.EPOCH_END, number=number)
 
     def step(self, rows: Any = None) -> None:
@@ -143,13 +150,49 @@ class Recorder:
             self.stream.put(self._direct, lambda: rows_of_step(rows, self._way, self._n_ids))
         self.stream.consumed(1)
 
-    def checkpoint(self, tag: str) -> None:
-        """The weights were saved as ``tag``."""
-        self.stream.mark(MarkKind.CHECKPOINT, tag=tag)
+    def checkpoint(self, tag: str | int) -> None:
+        """The weights were saved as ``tag``: call it after the last step that they hold.
 
-    def restored(self, tag: str) -> None:
-        """The weights were loaded from ``tag``."""
-        self.stream.mark(MarkKind.RESTORED, tag=tag)
+        A tag that is saved again stands for the newest weights. All splits of this process are meant.
+        """
+        self.stream.mark(MarkKind.CHECKPOINT, tag=_as_tag(tag))
+
+    def restored(self, tag: str | int | None) -> None:
+        """The weights were loaded from ``tag``, in whichever attempt of this log they were saved.
+
+        None: there was nothing to load, and the weights are new. What was trained beyond that checkpoint before is no
+        part of the final weights: it is shown, and does not count.
+        """
+        if self._epochs == 0 and tag is not None:
+            self._epochs = None  # how many epochs came before is for the log to say
+        self.stream.mark(MarkKind.RESTORED, tag=None if tag is None else _as_tag(tag))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What to save with the weights so that :meth:`load_state_dict` can go on from here: a checkpoint of its own.
+
+        Plain values, for JSON or ``torch.save``. ``epoch``: the number of the next ``epoch()``, or of the one this is
+        called in; None where a restore did not say. ``steps``: those of this split in this process.
+        """
+        place = self.stream.writer.log.stem if self.stream.writer is not None else "disabled"
+        self._saved += 1
+        split = self.stream.split
+        tag = f"{place}:{split.info.name}:{self._saved}"
+        epoch = self._epochs if self._open_epoch is None else self._open_epoch
+        self.checkpoint(tag)
+        return {"tag": tag, "epoch": epoch, "in_epoch": self._open_epoch is not None, "steps": split.consumed}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a :meth:`state_dict`: marks the restore, and ``epoch()`` goes on counting from it.
+
+        Raises :class:`~coverage_audit.errors.UsageError` for what is no such state.
+        """
+        if not isinstance(state, Mapping) or not {"tag", "epoch"} <= state.keys():
+            raise UsageError(
+                f"{repr(state)[:60]} is no state of a Recorder: give what its state_dict() returned",
+                slug="bad-state-dict",
+            )
+        self.restored(state["tag"])
+        self._epochs = state["epoch"]
 
     def close(self) -> None:
         """This split is done. The log is closed with its last split."""
@@ -190,6 +233,11 @@ class Recorder:
             self.stream.split.in_fit = False
             self.stream.mark(MarkKind.FIT_END)
             self.stream.mark(MarkKind.IDLE)
+
+
+def _as_tag(tag: Any) -> str | int:
+    """Tags come back from the log as they are here: whole numbers stay such, anything else is its text."""
+    return int(tag) if isinstance(tag, int | np.integer) and not isinstance(tag, bool) else str(tag)
 
 
 def _configured_verify_every() -> int:

@@ -240,7 +240,7 @@ class SplitMatcher:
             if taken is None:
                 self._emit(unknown_step(self._index, fit, epoch, step, Stage.TRAINED))
             else:
-                self._latest_batch = taken.number
+                self._latest_batch = max(self._latest_batch, taken.number)
                 self._put(taken, Stage.TRAINED, fit, epoch, step)
 
     def finish(self) -> None:

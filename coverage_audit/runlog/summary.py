@@ -31,7 +31,7 @@ class Place:
     """Where a checkpoint was saved or restored, on the axes of one split of the writer that said so.
 
     ``kind``: checkpoint or restored. ``tag``: None for weights that are new. Before it lie ``steps`` steps, ``yields``
-    yields, ``epochs`` epochs that had begun, the last of which was going on where ``in_epoch``; ``batch``: the latest
+    yields, ``epochs`` epochs that had begun, the last of which was going on where ``in_epoch``; ``batch``: the highest
     consumed batch (yielded, where nothing says what was consumed), -1 for none.
     """
 

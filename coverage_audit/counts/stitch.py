@@ -1,0 +1,266 @@
+"""The parts of a lineage laid end to end: one stream of visits, as if the run had never been interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from coverage_audit.counts.lineage import Declared, Leg, Story
+from coverage_audit.counts.source import EpochFacts
+from coverage_audit.model.rows import Ints
+from coverage_audit.model.shards import Shards
+from coverage_audit.runlog.summary import EpochMark, Place, Segment
+from coverage_audit.runlog.visits import Visits
+
+AGREEMENT = 0.9
+"""Share of rows that must come again before a pass counts as begun anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The stretch of one writer's record of a split between ``start`` and ``stop`` (None: its ends), and what its own
+    numbers have to be raised by to go on from the part before.
+
+    ``trained``: consumption was told, so steps are the axis; else yields are.
+    """
+
+    declared: Declared
+    leg: Leg
+    start: Place | None
+    stop: Place | None
+    trained: bool
+    tag: str | int | None = None
+    batch: int = 0
+    step: int = 0
+    fit: int = 0
+    epoch: int = 0
+    pass_: int = 0
+
+    @property
+    def epochs(self) -> tuple[EpochMark, ...]:
+        """Epochs of which it holds any, by the writer's own numbers."""
+        log, writer, info = self.declared
+        first = first_epoch(self.start)
+        own = [m for m in log.epoch_marks(writer) if m.split == info.name and m.epoch >= first]
+        return tuple(m for m in own if self.stop is None or m.epoch < self.stop.epochs)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Iterations of which it holds any."""
+        log, writer, info = self.declared
+        own = [s for s in log.segments(writer) if s.split == info.name and s.batches]
+        low, high = self.first_batch, self.last_batch
+        return tuple(s for s in own if s.first_batch + s.batches > low and (high is None or s.first_batch <= high))
+
+    @property
+    def first_batch(self) -> int:
+        if self.start is None:
+            return 0
+        return self.start.batch + 1 if self.trained else self.start.yields
+
+    @property
+    def last_batch(self) -> int | None:
+        return None if self.stop is None else self.stop.batch if self.trained else self.stop.yields - 1
+
+    def taken(self, mark: EpochMark) -> int:
+        """How many steps of an epoch lie in it."""
+        low = mark.first_step if self.start is None else max(mark.first_step, self.start.steps)
+        high = mark.first_step + mark.steps_taken
+        return max((high if self.stop is None else min(high, self.stop.steps)) - low, 0)
+
+    def is_over(self, mark: EpochMark) -> bool:
+        """Whether an epoch came to its end in it: also where a checkpoint is saved after its last step."""
+        return mark.complete and (self.stop is None or mark.first_step + mark.steps_taken <= self.stop.steps)
+
+    def visits(self) -> Iterator[Visits]:
+        """Its records with the numbers of the whole. Yields that were not consumed by the checkpoint are left out."""
+        log, writer, info = self.declared
+        begun = self.start is None or not self.start.steps
+        held: list[Visits] = []
+        for piece in log.visits(writer):
+            if info.name not in piece.splits:
+                continue
+            own = piece.take(piece.split == piece.splits.index(info.name))
+            if not self.trained:
+                own = own.take(self._by_batch(own))
+            elif len(own):
+                if not begun:
+                    assert self.start is not None
+                    later = np.flatnonzero(own.step >= self.start.steps)
+                    own = own.take(slice(int(later[0]) if len(later) else len(own), None))
+                    begun = bool(len(later))
+                if self.stop is not None:
+                    own, done = self._before_stop(own, held)
+                    if len(own):
+                        yield self._raised(own)
+                    if done:
+                        return
+                    continue
+            if len(own):
+                yield self._raised(own)
+
+    def _by_batch(self, own: Visits) -> Ints:
+        high = np.iinfo(np.int64).max if self.last_batch is None else self.last_batch
+        return np.flatnonzero((own.batch >= self.first_batch) & (own.batch <= high))
+
+    def _before_stop(self, own: Visits, held: list[Visits]) -> tuple[Visits, bool]:
+        """What surely lies before the checkpoint, and whether that is all. Yields after the last step wait."""
+        assert self.stop is not None
+        beyond = np.flatnonzero(own.step >= self.stop.steps)
+        own = own.take(slice(0, int(beyond[0]))) if len(beyond) else own
+        consumed = np.flatnonzero(own.step >= 0)
+        if not self.stop.steps or not len(consumed):
+            held.append(own)
+            return own.take(slice(0, 0)), bool(len(beyond)) or not self.stop.steps
+        last = int(consumed[-1]) + 1
+        out = Visits.concat([*held, own.take(slice(0, last))])
+        held[:] = [own.take(slice(last, None))]
+        return out, bool(len(beyond))
+
+    def _raised(self, own: Visits) -> Visits:
+        def up(values: Ints, by: int) -> Ints:
+            return np.where(values >= 0, values + np.asarray(by, values.dtype), values) if by else values
+
+        return replace(
+            own,
+            batch=up(own.batch, self.batch),
+            step=up(own.step, self.step),
+            fit=up(own.fit, self.fit),  # type: ignore[arg-type]
+            epoch=up(own.epoch, self.epoch),  # type: ignore[arg-type]
+            pass_=up(own.pass_, self.pass_),  # type: ignore[arg-type]
+        )
+
+
+def first_epoch(start: Place | None) -> int:
+    """The writer's number of the epoch that a part begins in."""
+    return 0 if start is None else start.epochs - start.in_epoch
+
+
+@dataclass(slots=True)
+class Stitch:
+    """Lays parts of one rank end to end."""
+
+    shards: Shards | None
+    parts: list[Part] = field(default_factory=list)
+
+    def add(self, story: Story, leg: Leg, stop: Place | None, trained: bool, tag: str | int | None, base: int) -> None:
+        """The next part; ``base``: epochs of what lies before the first one."""
+        start = story.leg_of(leg.ordinal)[0]
+        if stop is None:
+            end = story.leg_of(leg.ordinal)[1]
+            stop = end  # the next restore, of which nothing is known
+        part = Part(story.declared, leg, start, stop, trained, tag)
+        if not self.parts:
+            self.parts.append(replace(part, epoch=base - first_epoch(start)))
+            return
+        before = self.parts[-1]
+        cut = before.stop
+        assert cut is not None
+        end_batch = cut.batch + 1 if trained else cut.yields
+        part = replace(
+            part,
+            batch=before.batch + end_batch - part.first_batch,
+            step=before.step + cut.steps - (0 if start is None else start.steps),
+            fit=before.fit if before.declared[1] is story.writer else before.fit + _n_fits(before),
+            epoch=before.epoch + _next_epoch(before, cut, part) - first_epoch(start),
+        )
+        self.parts.append(replace(part, pass_=self._pass_shift(before, part)))
+
+    def _pass_shift(self, before: Part, part: Part) -> int:
+        cut = max(before.segments, key=lambda s: s.first_batch, default=None)
+        new = min((s.pass_ for s in part.segments if s.pass_ >= 0), default=-1)
+        if cut is None or cut.pass_ < 0 or new < 0:
+            return before.pass_
+        if before.declared[1] is part.declared[1] and new == cut.pass_:
+            return before.pass_
+        over = cut.ended == "exhausted" and before.last_batch == cut.first_batch + cut.batches - 1
+        goes_on = not over and not self._begins_again(cut.pass_ + before.pass_, part, new)
+        return before.pass_ + cut.pass_ + (0 if goes_on else 1) - new
+
+    def _begins_again(self, cut: int, part: Part, new: int) -> bool:
+        """Whether the first pass after a restore visits what the one before it had visited."""
+        if self.shards is None:
+            return False
+        seen = np.unique(np.concatenate([ids_of_pass(p, cut, self.shards) for p in self.parts]))
+        following = np.unique(ids_of_pass(part, new, self.shards))
+        again = len(np.intersect1d(seen, following, assume_unique=True))
+        return again > 0 and again >= AGREEMENT * min(len(seen), len(following))
+
+
+def ids_of_pass(part: Part, pass_: int, shards: Shards) -> Ints:
+    """Sample ids of the known rows that a part visits in a told pass."""
+    out = [np.empty(0, np.int64)]
+    for visits in part.visits():
+        mine = visits.take((visits.pass_ == pass_) & (visits.shard >= 0))
+        first = shards.offsets[mine.shard] + mine.row
+        before = np.cumsum(mine.count) - mine.count
+        out.append(np.arange(int(mine.count.sum()), dtype=np.int64) + np.repeat(first - before, mine.count))
+    return np.concatenate(out)
+
+
+def _n_fits(part: Part) -> int:
+    log, writer, info = part.declared
+    return 1 + max((m.fit for m in log.epoch_marks(writer) if m.split == info.name), default=0)
+
+
+def _next_epoch(before: Part, cut: Place, part: Part) -> int:
+    """The epoch a part goes on with, by the numbers of the writer before it: the one the checkpoint was saved in, or
+    the next."""
+    marks, following = before.epochs, part.epochs
+    if not marks or not cut.in_epoch:
+        return cut.epochs
+    last = marks[-1]
+    first = following[0] if following else None
+    told = first is not None and first.number is not None and last.number is not None
+    if before.is_over(last):  # saved after its last step; the end itself came later
+        nothing_left = first is not None and first.number == last.number and not part.taken(first)
+        return last.epoch if told and nothing_left else last.epoch + 1
+    if told and first is not None and last.number is not None and first.number == last.number + 1:
+        return last.epoch + 1
+    return last.epoch
+
+
+def facts_of(parts: Sequence[Part]) -> tuple[EpochFacts, ...]:
+    """What the trainer said of the epochs of all parts; one that goes on in the next part is one epoch.
+
+    An epoch that was cut by a checkpoint and never gone on with is over: the weights will not see the rest of it.
+    """
+    out: dict[int, EpochFacts] = {}
+    taken: dict[int, int] = {}
+    last_part: dict[int, int] = {}
+    for at, part in enumerate(parts):
+        for mark in part.epochs:
+            epoch = mark.epoch + part.epoch
+            taken[epoch] = taken.get(epoch, 0) + part.taken(mark)
+            known = out.get(epoch)
+            declared = mark.steps_declared if known is None or known.declared is None else known.declared
+            over = part.is_over(mark) or (declared is not None and taken[epoch] >= declared)
+            fit = mark.fit + part.fit if known is None else known.fit
+            number = mark.number if mark.number is not None or known is None else known.number
+            out[epoch] = EpochFacts(epoch, fit, number, over, declared)
+            last_part[epoch] = at
+    latest = max((e for e, n in taken.items() if n), default=-1)
+    return tuple(
+        replace(fact, complete=fact.complete or (epoch < latest and last_part[epoch] < len(parts) - 1))
+        for epoch, fact in sorted(out.items())
+    )
+
+
+def exhausted_from(parts: Sequence[Part]) -> tuple[frozenset[int], bool]:
+    """First batches of the passes that ran to the loader's end, and whether any iteration did."""
+    first: dict[int, int] = {}
+    out: set[int] = set()
+    ended = False
+    for part in parts:
+        for segment in part.segments:
+            begin = max(segment.first_batch, part.first_batch) + part.batch
+            if segment.pass_ >= 0:
+                begin = first.setdefault(segment.pass_ + part.pass_, begin)
+            last = segment.first_batch + segment.batches - 1
+            whole = part.last_batch is None or last <= part.last_batch
+            if segment.ended == "exhausted" and whole:
+                out.add(begin)
+                ended = True
+    return frozenset(out), ended
