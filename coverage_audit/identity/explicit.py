@@ -47,6 +47,11 @@ class Explicit:
         else:
             self._take = _Call(ids)
 
+    def take_out(self, batch: Any) -> tuple[Any, Any]:
+        """(ids, the rest) of a batch, or of the description of one; unchecked. Raises LookupError where it has none,
+        and whatever a foreign container raises."""
+        return self._take(batch)
+
     def identify(self, batch: Any) -> tuple[Any, Answer]:
         try:
             given, rest = self._take(batch)
@@ -99,7 +104,7 @@ def _fault(ids: np.ndarray[Any, Any]) -> tuple[str, str] | None:
     return None
 
 
-class _NotThereError(Exception):
+class _NotThereError(LookupError):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
