@@ -38,7 +38,7 @@ class Remarks:
 
     ``misaligned_batch``: the first one, -1 if none. ``twins``: groups of identical rows, ``twin_rows``: the rows in
     them, of ``twins_of`` rows that were looked at. ``changes``: files that were no longer what they had been.
-    ``unidentified``: why rows are unknown, each reason once.
+    ``unidentified``: why rows are unknown, each reason once. ``workers``: the most loader workers of one writer.
     """
 
     demotions: tuple[Demotion, ...] = ()
@@ -50,6 +50,7 @@ class Remarks:
     twins_of: int = 0
     changes: tuple[str, ...] = ()
     unidentified: tuple[Reason, ...] = ()
+    workers: int = 0
 
 
 NO_REMARKS = Remarks()
@@ -62,6 +63,7 @@ def read_remarks(marks: Iterable[Mark], split: str) -> Remarks:
     reasons: dict[str, Reason] = {}
     misaligned, batch, detail = 0, -1, ""
     twins = (0, 0, 0)
+    workers = 0
     for mark in marks:
         if mark.split != split:
             continue
@@ -77,10 +79,14 @@ def read_remarks(marks: Iterable[Mark], split: str) -> Remarks:
             twins = max(twins, (int(data["groups"]), int(data["rows"]), int(data["of"])))
         elif mark.kind is MarkKind.CHANGED and str(data["reason"]) not in changes:
             changes.append(str(data["reason"]))
+        elif mark.kind is MarkKind.WORKERS:
+            workers = max(workers, int(data["count"]))
         elif mark.kind is MarkKind.UNIDENTIFIED:
             reason = Reason(str(data.get("reason", "")), str(data.get("detail", "")))
             reasons.setdefault(reason.reason, reason)
-    return Remarks(tuple(demotions), misaligned, batch, detail, *twins, tuple(changes), tuple(reasons.values()))
+    return Remarks(
+        tuple(demotions), misaligned, batch, detail, *twins, tuple(changes), tuple(reasons.values()), workers
+    )
 
 
 def sum_remarks(remarks: Iterable[Remarks]) -> Remarks:
@@ -99,4 +105,5 @@ def sum_remarks(remarks: Iterable[Remarks]) -> Remarks:
         *twins,
         tuple(dict.fromkeys(c for r in all_of for c in r.changes)),
         tuple(reasons.values()),
+        max((r.workers for r in all_of), default=0),
     )

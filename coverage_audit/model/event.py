@@ -103,6 +103,7 @@ class MarkKind(enum.Enum):
     CHANGED = "changed"  # a file of the data is not what it was: [reason]
     TWINS = "twins"  # rows are recognised by content, and some are identical: [groups, rows: in them, of]
     UNIDENTIFIED = "unidentified"  # why the rows of a batch are unknown, once per reason: [reason]
+    WORKERS = "workers"  # how many processes make the loader's batches: [count]
     FAILED = "failed"  # recording stopped or lost something: [error]
     IDLE = "idle"
     CLOSED = "closed"
