@@ -48,9 +48,10 @@ LAYERS: dict[str, set[str]] = {
     "reporters": {"model", "result"},
     "testing": {"model", "sources", "runlog", "recorder", "adapters", "counts", "rules"},
     "launch": {"model", "sources", "identity", "recorder", "adapters", "runlog.inherited", "runlog.folder"},
+    "importers": {"model", "runlog"},
     "cli": {
         *("model", "sources", "identity", "runlog", "counts", "rules", "result", "auditor", "planner", "reporters"),
-        "launch",
+        *("launch", "importers"),
     },
     "__main__": {"cli"},
     "__init__": set(),
@@ -59,6 +60,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "model": {"numpy"},
     "sources": {"numpy", "xxhash", "(rich)", "(fsspec)", "(h5py)", "(zarr)", "(pyarrow)"},
     "runlog": {"numpy", "xxhash", "pyarrow"},
+    "importers": {"numpy", "pyarrow"},
     "identity": {"numpy"},
     "recorder": {"numpy"},
     "adapters": {"numpy", "(keras)", "(tensorflow)"},  # torch is taken from where it is imported already

@@ -13,16 +13,19 @@ import click
 from coverage_audit._version import __version__
 from coverage_audit.errors import CoverageAuditError
 
-# Each is an object of its own name in coverage_audit.cli.<name>, imported when it is called.
+# Each is an object of its own name in coverage_audit.cli.<name>, imported when it is called; some names are no names
+# for modules.
 COMMANDS = {
     "run": "Run a training script unchanged, and record it.",
     "report": "What a run did with its rows: verdict, tables, findings, fixes.",
     "plan": "Before training: what would be missed, and what to set.",
+    "import": "Make a run log of a log of (step, ids) that was written without us.",
     "tracer": "Write stand-in data that says which rows a loader hands out.",
     "explain": "The page of a rule or of an error.",
     "demo": "Record a real run over small shards and report it.",
     "debug": "Facts for a bug report: versions, configuration, data.",
 }
+_MODULES = {"import": "import_log"}
 
 ERROR = 1  # the job could not be done; click's own status for usage errors is 2, which here means a failed gate
 INTERRUPTED = 130
@@ -37,7 +40,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"coverage_audit.cli.{cmd_name}"), cmd_name)
+        name = _MODULES.get(cmd_name, cmd_name)
+        command: click.Command = getattr(importlib.import_module(f"coverage_audit.cli.{name}"), name)
         return command
 
     def resolve_command(
@@ -112,6 +116,7 @@ def main(ctx: click.Context) -> None:
     Examples:
       coverage-audit report run.parquet             the verdict on a run
       coverage-audit plan shards/x_*.npy --batch-size 64 --remainder per-shard
+      coverage-audit import olmo run/data-indices   audit logs you already have
       coverage-audit tracer "x_*.npy" -o DIR        stand-in data: rows are ids
       coverage-audit explain CA601                  what a finding means
       coverage-audit demo                           see it work

@@ -111,6 +111,15 @@ SLUGS = {
     "unsupported-loader": "Loaders of this kind cannot be wrapped yet, because the trainer would read past the "
     "recorder. The message says what to wrap instead.",
     "wrapped-twice": "A loader is wrapped once; wrapping the wrapper would record every batch twice.",
+    # Logs to import.
+    "import-column": "A table of steps has a column of steps and one of ids (step, global_step; ids, id, index, "
+    "indices) and may have rank and epoch. --step-column, --ids-column, --rank-column and --epoch-column name others.",
+    "import-files": "A log is imported from files: csv, tsv, jsonl, npy, parquet, or OLMo's rank*.tsv.gz. Several "
+    "files are one rank's, or each has its rank in its name.",
+    "import-order": "The lines of each rank are in the order of training: step numbers count up, may have gaps, and "
+    "go back only where the run was restarted from a step it had before.",
+    "import-shape": "A .npy log is a matrix of whole numbers: a row of ids per step, or two columns of step and id.",
+    "import-value": "Steps, ids, ranks and epochs are whole numbers. The message has the file and the line.",
     # The run log.
     "bad-data-parallel": "data_parallel= is (index, size) with 0 <= index < size.",
     "bad-environment": "A variable that should say the rank or the number of ranks holds something else.",

@@ -1,0 +1,51 @@
+"""A file that may be compressed, read from its beginning, saying how far it has got."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+Tell = Callable[[int], None]
+"""To be told of each number of bytes that has been read from the disk."""
+
+_COMPRESSED: dict[str, Callable[[Any], Any]] = {
+    ".gz": lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"),
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+}
+_CHUNK = 1 << 20
+
+
+def is_compressed(path: Path) -> bool:
+    """By the end of its name: .gz, .bz2 or .xz."""
+    return path.suffix.lower() in _COMPRESSED
+
+
+@contextmanager
+def opened(path: Path, tell: Tell) -> Iterator[BinaryIO]:
+    """The plain bytes of a file. Raises ``OSError``; reading a damaged one raises ``EOFError`` or ``OSError``."""
+    with open(path, "rb", buffering=0) as raw:
+        told = io.BufferedReader(_Told(raw, tell), _CHUNK)
+        wrap = _COMPRESSED.get(path.suffix.lower())
+        plain = told if wrap is None else io.BufferedReader(wrap(told), _CHUNK)
+        yield cast(BinaryIO, plain)
+
+
+class _Told(io.RawIOBase):
+    def __init__(self, raw: io.FileIO, tell: Tell) -> None:
+        self._raw, self._tell = raw, tell
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        n = self._raw.readinto(buffer)
+        if n:
+            self._tell(n)
+        return n
