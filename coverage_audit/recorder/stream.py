@@ -76,6 +76,11 @@ class Stream:
         return batch
 
     @property
+    def way(self) -> Way:
+        """From its batches to their rows, for adapters that take ids out where the batch is made."""
+        return self._way
+
+    @property
     def found(self) -> Found:
         """How this stream's way knows rows, where it does not say so itself."""
         return self._way.found
