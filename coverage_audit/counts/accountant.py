@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverage_audit.counts.blocks import Status
+from coverage_audit.counts.ordering import Ordering, places_of
 from coverage_audit.counts.recency import Indices
 from coverage_audit.counts.shares import EpochShare
 from coverage_audit.counts.sharing import Sharing
@@ -16,6 +17,7 @@ from coverage_audit.counts.source import SplitSource
 from coverage_audit.counts.tables import EpochCount, Hole, PassCount, Position, Span
 from coverage_audit.counts.tracker import Piece, Tracker
 from coverage_audit.counts.unfinished import NONE, Lane, OpenEpoch, OpenHole, OpenPass, OpenSpan, Remaining
+from coverage_audit.counts.walk import Scratch
 from coverage_audit.model.rows import Mask, Repeats, RowSet
 
 
@@ -33,7 +35,11 @@ class Accountant:
         self.expected: Mask | None = (
             None if shards is None or shards.selected is None else shards.selected.mask(self.n_ids)
         )
-        self.lanes = [Lane(s.writer.rank, t) for s, t in zip(source.streams, trackers, strict=True)]
+        scratch, place_of = Scratch(), places_of(shards)
+        self.lanes = [
+            Lane(s.writer.rank, t, Ordering(s.writer.rank, i, shards, place_of, scratch))
+            for i, (s, t) in enumerate(zip(source.streams, trackers, strict=True))
+        ]
         # Several streams interleave in no order of their own: their consumed visits get a sequence of their own.
         self.consumed = None if len(trackers) == 1 else trackers[0].recency.copy() if trackers else None
         self.epochs: list[EpochCount] = []
@@ -67,6 +73,7 @@ class Accountant:
         else:
             self._add_consumed(lane, piece, before)
         if status.yielded:
+            lane.ordering.add(piece)
             lane.batches += piece.batches
             _add_batches(lane.pass_, piece, self.source.info.batch_size)
 
@@ -182,6 +189,7 @@ class Accountant:
         np.add.at(self.run_visits, surplus, np.uint32(1))
         self.shares += self.sharing.finish(epoch.epoch, epoch.visits - len(surplus))
         rows, times = np.unique(surplus, return_counts=True)
+        aliased = [lane.ordering.take_aliased() for lane in self.lanes]
         self.epochs.append(
             EpochCount(
                 epoch=epoch.epoch,
@@ -199,6 +207,8 @@ class Accountant:
                 unidentified=epoch.unidentified,
                 outside=epoch.outside,
                 steps_by_rank=dict(sorted(epoch.steps.items())),
+                aliased=RowSet.union([rows for _, rows in aliased]),
+                aliased_batches=sum(n for n, _ in aliased),
             )
         )
         lane = min(self.lanes, key=lambda item: item.rank)
@@ -221,6 +231,7 @@ class Accountant:
         done, lane.pass_ = lane.pass_, None
         if done is None:
             return
+        order = lane.ordering.end_pass(done.number)
         if ended and len(done.tail) and not done.batches and not any(p.mixed_batches for p in lane.passes):
             # Nothing but the end of the last batch: it may be padding as well as the head of a pass that never came.
             lane.passes[-1] = _with_padding(lane.passes[-1], done.visits)
@@ -243,6 +254,7 @@ class Accountant:
             done.visits -= done.padding
             repeated -= again
         lane.closed.append(done)
+        lane.orders.append(order)
         lane.passes.append(
             PassCount(
                 rank=lane.rank,

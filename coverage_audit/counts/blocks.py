@@ -45,7 +45,8 @@ class Block:
 
     Per batch: ``number``, ``size`` (rows, known or not), ``remainder`` (one shard's n mod B rows would fit: the batch
     lies in one shard and its size is congruent to that), ``worker`` (of the loader, -1: none), ``offset`` (len + 1:
-    where its known, expected rows begin in ``ids``). ``epoch`` is -1 where nobody says.
+    where its known, expected rows begin in ``ids``). ``epoch`` is -1 where nobody says. ``shard``: of each of ``ids``,
+    None where there are not several shards.
     """
 
     epoch: int
@@ -60,6 +61,7 @@ class Block:
     ids: Ints
     unidentified: int = 0
     outside: int = 0
+    shard: npt.NDArray[np.int32] | None = None
 
 
 @dataclass(slots=True)
@@ -189,7 +191,18 @@ def _blocks(
             ids=ids,
             unidentified=rows + int(nameless.sum() if unknown[low] else 0),
             outside=outside,
+            shard=_shard_of_ids(visits.shard[records], of_record, ids, source),
         )
+
+
+def _shard_of_ids(
+    shard: npt.NDArray[np.int32], of_record: Ints | None, ids: Ints, source: SplitSource
+) -> npt.NDArray[np.int32] | None:
+    if source.shards is None or len(source.shards) < 2:
+        return None
+    if source.raw_ids:
+        return source.shards.locate(ids)[0].astype(np.int32)
+    return shard if of_record is None else np.repeat(shard, of_record)
 
 
 def _status(visits: Visits, starts: Ints, number: Ints, source: SplitSource, highest: int) -> tuple[Mask, Mask]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from coverage_audit.counts.accountant import Accountant
 from coverage_audit.counts.blocks import Tally, read_blocks
 from coverage_audit.counts.needed import Needs, batch_size_of, partial_batches
+from coverage_audit.counts.order import Order
 from coverage_audit.counts.processes import together
 from coverage_audit.counts.remarks import sum_remarks
 from coverage_audit.counts.source import EpochFacts, SplitSource, Stream
@@ -57,10 +58,12 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
     size = batch_size_of(source.info.batch_size, tally.sizes)
     first = min(lane.rank for lane in accountant.lanes)
     passes: list[PassCount] = []
+    orders: list[Order] = []
     attempts: dict[int, list[list[PassCount]]] = {}
     for lane, stream in zip(accountant.lanes, source.streams, strict=True):
         own = _passes(source, lane, stream, size)
         passes += own
+        orders += [replace(o, pass_from=p.pass_from) for o, p in zip(lane.orders, own, strict=True)]
         if lane.rank == first and lane.steps and own:
             attempts.setdefault(stream.writer.attempt, []).append(own)
     first_rank = [p for processes in attempts.values() for p in together(processes)]
@@ -88,6 +91,7 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
         epochs_from=epochs_from,
         epochs=filled,
         passes=tuple(passes),
+        orders=tuple(orders),
         holes=tuple(accountant.holes),
         steps=sum(w.steps for w in writers),
         visits=sum(w.visits for w in writers),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coverage_audit.counts.order import Order
 from coverage_audit.counts.remarks import NO_REMARKS, Remarks
 from coverage_audit.counts.shares import EpochShare
 from coverage_audit.model.rows import Repeats, RowSet
@@ -47,7 +48,8 @@ class EpochCount:
     ``needed``: steps one pass takes per rank, None if unknown; ``needed_from``: observed, projected, computed or
     unknown. ``missed``: expected ids without a visit. ``repeated``: surplus visits. ``replayed``: ids of batches
     that were consumed again without being yielded again. ``unidentified``: rows of batches whose rows are unknown.
-    ``outside``: visits that are not of the expected rows.
+    ``outside``: visits that are not of the expected rows. ``aliased``: rows of batches that hold the very rows of the
+    batch yielded before them, ``aliased_batches`` how many such batches there are.
     """
 
     epoch: int
@@ -71,6 +73,8 @@ class EpochCount:
     unidentified: int = 0
     outside: int = 0
     steps_by_rank: Mapping[int, int] = field(default_factory=dict)
+    aliased: RowSet = field(default_factory=RowSet.empty)
+    aliased_batches: int = 0
 
     @property
     def knows_nothing(self) -> bool:
@@ -127,18 +131,6 @@ class Hole:
 
 
 @dataclass(frozen=True, slots=True)
-class WriterCount:
-    """What one writer recorded of a split: steps consumed, batches yielded, visits of the consumed ones."""
-
-    attempt: int
-    rank: int
-    process: int
-    steps: int
-    batches: int
-    visits: int
-
-
-@dataclass(frozen=True, slots=True)
 class SplitCounts:
     """Everything counted for one split.
 
@@ -180,6 +172,8 @@ class SplitCounts:
     loader_errors: tuple[str, ...] = ()
     """What the loader raised, if it did."""
     remarks: Remarks = NO_REMARKS
+    orders: tuple[Order, ...] = ()
+    """The order of each pass of each writer, as ``passes`` has them."""
     planned: bool = False
     shares: tuple[EpochShare, ...] = ()
     """Who saw what of each epoch, one entry for each attempt that took part in it."""

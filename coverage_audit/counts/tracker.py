@@ -25,6 +25,7 @@ class Piece:
     ``ids`` are its visits; ``begins``..``ends`` the block's batches whose first visit it holds. ``before``: previous
     visit's index of each id in the stream's own sequence of yields, None where it is found at commit. ``visited``: the
     tracker's recency holds the visits already. ``tail``: leading visits of a batch that began in the pass before.
+    ``start``: where ``ids`` begin among the block's.
     """
 
     stream: int
@@ -37,6 +38,7 @@ class Piece:
     before: Indices | None = None
     visited: bool = False
     tail: int = 0
+    start: int = 0
 
     @property
     def batches(self) -> int:
@@ -218,7 +220,7 @@ class Tracker:
         tail = min(first_visit, stop) - start if cut else 0
         piece = Piece(
             self.stream, block, not item.started, begins, max(ends, begins), block.ids[start:stop], self._pass,
-            before, visited, tail,
+            before, visited, tail, start,
         )  # fmt: skip
         item.visits, item.batches, item.started = stop, max(ends, begins), True
         self._last = (block.epoch, block.fit, block.status)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from coverage_audit.counts.order import Order
+from coverage_audit.counts.ordering import Ordering
 from coverage_audit.counts.tables import PassCount, Position, Span
 from coverage_audit.counts.tracker import Tracker
 from coverage_audit.model.rows import Ints
@@ -60,6 +62,7 @@ class Lane:
 
     rank: int
     tracker: Tracker
+    ordering: Ordering
     pass_: OpenPass | None = None
     span: OpenSpan | None = None
     hole: OpenHole | None = None
@@ -68,6 +71,7 @@ class Lane:
     visits: int = 0
     passes: list[PassCount] = field(default_factory=list)
     closed: list[OpenPass] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
 
 
 @dataclass(slots=True)

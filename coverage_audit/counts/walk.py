@@ -1,0 +1,129 @@
+"""The places that one process of a loader visits in one pass, in order: sums that later give the order statistics.
+
+All sums are integers, so cutting the visits anywhere gives the same ones. A few ns a visit, in stretches that stay in
+the cache; nothing grows with the number of visits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from coverage_audit.model.rows import Ints
+
+Words = npt.NDArray[np.uint64]
+ShardNumbers = npt.NDArray[np.int32]
+
+STRETCH = 1 << 15
+BINS = 1024
+"""Into how many equal parts of the data visits are sorted, to know where a walk goes at all."""
+FINE_BITS = 22
+"""Places are told apart this finely in sums of products, so that no stretch of them overflows 64 bits."""
+MAX_SHARDS = 1 << 16
+WORD = (1 << 64) - 1
+
+
+class Scratch:
+    """Buffers and tables that all walks of one count share. Not for two threads at once."""
+
+    __slots__ = ("differences", "flags", "positions", "weights")
+
+    def __init__(self) -> None:
+        self.positions: Ints = np.arange(STRETCH, dtype=np.int64)
+        self.differences: Ints = np.empty(STRETCH, np.int64)
+        self.flags = np.empty(STRETCH, np.bool_)
+        # Any odd random words do; they must be the same in every process that compares hashes.
+        self.weights: Words = np.random.Generator(np.random.PCG64(20)).integers(0, 1 << 63, STRETCH, np.uint64) * 2 + 1
+
+
+class Walk:
+    """Sums over the visits so far; see :class:`~coverage_audit.counts.order.Order` for what they mean.
+
+    ``n_places``: how many places there are. ``n_shards``: 1 where switching between shards is of no interest.
+    """
+
+    __slots__ = (
+        "bins", "consecutive", "descents", "displacement", "fine_shift", "first", "gaps", "highest", "in_shard", "last",
+        "last_shard", "lead", "lowest", "n", "order_hash", "position_place", "scratch", "shift", "squares", "switches",
+        "total",
+    )  # fmt: skip
+
+    def __init__(self, n_places: int, n_shards: int, scratch: Scratch) -> None:
+        self.scratch = scratch
+        bits = max(n_places - 1, 1).bit_length()
+        self.shift = max(bits - BINS.bit_length() + 1, 0)
+        self.fine_shift = max(bits - FINE_BITS, 0)
+        self.n = 0
+        self.first = self.last = -1
+        self.last_shard = -1
+        self.lowest, self.highest = n_places, -1
+        self.lead = -n_places
+        self.consecutive = self.descents = self.gaps = self.displacement = self.switches = 0
+        self.total = self.squares = self.position_place = 0
+        self.order_hash = 0
+        self.bins: Ints = np.zeros((max(n_places - 1, 0) >> self.shift) + 1, np.int64)
+        self.in_shard: Ints | None = np.zeros(n_shards, np.int64) if 1 < n_shards <= MAX_SHARDS else None
+
+    def add(self, places: Ints, shards: ShardNumbers | None) -> None:
+        """Visit ``places`` in order; ``shards`` are theirs, None where there is one only."""
+        if not len(places):
+            return
+        if self.n == 0:
+            self.first = int(places[0])
+        at = 0
+        while at < len(places):
+            # Stretches end where the weights of the hash do.
+            stop = min(at + STRETCH - self.n % STRETCH, len(places))
+            self._add(places[at:stop])
+            at = stop
+        self.bins += np.bincount(places >> self.shift, minlength=len(self.bins))
+        if self.in_shard is not None and shards is not None:
+            self.switches += int(np.count_nonzero(shards[1:] != shards[:-1]))
+            self.switches += self.last_shard not in (-1, int(shards[0]))
+            self.in_shard += np.bincount(shards, minlength=len(self.in_shard))
+            self.last_shard = int(shards[-1])
+
+    def _add(self, places: Ints) -> None:
+        scratch, m = self.scratch, len(places)
+        begin = self.n % STRETCH
+        if self.n:
+            self._step(int(places[0]) - self.last)
+        delta, flags = scratch.differences[: m - 1], scratch.flags[: m - 1]
+        np.subtract(places[1:], places[:-1], out=delta)
+        self.consecutive += int(np.count_nonzero(np.equal(delta, 1, out=flags)))
+        self.descents += int(np.count_nonzero(np.less(delta, 0, out=flags)))
+        self.gaps += int(np.abs(delta, out=delta).sum())
+        ahead = scratch.differences[:m]
+        positions = scratch.positions[begin : begin + m]
+        base = self.n - begin
+        np.subtract(places, positions, out=ahead)
+        if base:
+            ahead -= base
+        self.lead = max(self.lead, int(ahead.max()))
+        self.displacement += int(np.abs(ahead, out=ahead).sum())
+        fine = places
+        if self.fine_shift:
+            fine = np.right_shift(places, self.fine_shift, out=ahead)
+        total = int(fine.sum())
+        self.total += total
+        self.squares += int(np.dot(fine, fine))
+        self.position_place += int(np.dot(fine, positions)) + base * total
+        mixed = int(np.dot(places.view(np.uint64), scratch.weights[begin : begin + m]))
+        self.order_hash = (self.order_hash + factor(self.n // STRETCH) * mixed) & WORD
+        self.lowest = min(self.lowest, int(places.min()))
+        self.highest = max(self.highest, int(places.max()))
+        self.n += m
+        self.last = int(places[-1])
+
+    def _step(self, delta: int) -> None:
+        self.consecutive += delta == 1
+        self.descents += delta < 0
+        self.gaps += abs(delta)
+
+
+def factor(k: int) -> int:
+    """An odd word for each k = 0, 1, ... (the finaliser of splitmix64, Steele et al. 2014)."""
+    z = (k * 0x9E3779B97F4A7C15 + 0x1234567) & WORD
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & WORD
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & WORD
+    return (z ^ (z >> 31)) | 1
