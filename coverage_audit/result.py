@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts, WriterCount
+from coverage_audit.counts.attempts import AttemptCount, WriterCount
+from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts
 from coverage_audit.errors import UsageError
 from coverage_audit.model.finding import Finding, Severity
 from coverage_audit.model.rows import RowSet
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 # With the counts a result is made of: reporters import nothing nearer to the log than the result.
 __all__ = [
-    "AuditResult", "EpochCount", "PassCount", "SplitCounts", "SplitResult", "Totals", "Verdict", "WriterCount",
-    "severity_rank",
+    "AttemptCount", "AuditResult", "EpochCount", "PassCount", "SplitCounts", "SplitResult", "Totals", "Verdict",
+    "WriterCount", "severity_rank",
     "shard_lines",
 ]  # fmt: skip
 

@@ -11,9 +11,11 @@ from coverage_audit.counts.blocks import Tally, read_blocks
 from coverage_audit.counts.needed import Needs, batch_size_of, partial_batches
 from coverage_audit.counts.order import Order
 from coverage_audit.counts.processes import together
+from coverage_audit.counts.recorded import count_attempts, count_writers
 from coverage_audit.counts.remarks import sum_remarks
+from coverage_audit.counts.resumes import find_resumes
 from coverage_audit.counts.source import EpochFacts, SplitSource, Stream
-from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts, WriterCount
+from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts
 from coverage_audit.counts.tracker import Piece, Tracker
 from coverage_audit.counts.unfinished import Lane
 from coverage_audit.model.rows import Repeats, RowSet
@@ -78,10 +80,8 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
     for epoch in filled:
         if epoch.complete:
             repeated = repeated | epoch.repeated.rows
-    writers = tuple(
-        WriterCount(s.writer.attempt, s.writer.rank, s.writer.process, lane.steps, lane.batches, lane.visits)
-        for lane, s in zip(accountant.lanes, source.streams, strict=True)
-    )
+    writers = count_writers(source, accountant.lanes)
+    history = source.history
     return SplitCounts(
         split=source.info.name,
         run=source.run,
@@ -93,8 +93,8 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
         passes=tuple(passes),
         orders=tuple(orders),
         holes=tuple(accountant.holes),
-        steps=sum(w.steps for w in writers),
-        visits=sum(w.visits for w in writers),
+        steps=sum(lane.steps for lane in accountant.lanes),
+        visits=sum(lane.visits for lane in accountant.lanes),
         yields=tally.yields,
         run_visits=accountant.run_visits,
         rows_repeated=repeated,
@@ -106,6 +106,10 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
         outside=tally.outside,
         outside_rows=tuple(tally.outside_rows),
         writers=writers,
+        attempts=count_attempts(source, writers),
+        resumes=find_resumes(source),
+        superseded=frozenset() if history is None else history.superseded,
+        restart_problems=source.restart_problems,
         exhausted=any(s.exhausted for s in source.streams),
         evaluation=any(s.evaluation for s in source.streams),
         fingerprints=source.fingerprints,

@@ -19,7 +19,7 @@ from coverage_audit.counts.lineage import (
 )
 from coverage_audit.counts.remarks import read_remarks, sum_remarks
 from coverage_audit.counts.source import EpochFacts, History, Origin, Stream
-from coverage_audit.counts.stitch import Part, Stitch, exhausted_from, facts_of
+from coverage_audit.counts.stitch import Part, Stitch, exhausted_from, facts_of, is_cut
 from coverage_audit.model.event import MarkKind
 from coverage_audit.model.run import SplitInfo, Writer
 from coverage_audit.model.shards import Shards
@@ -51,16 +51,19 @@ def look_back(declared: Sequence[Declared], info: SplitInfo, shards: Shards | No
         return Past(streams, lineage.untold, _problems(lineage))
     streams_out: list[Stream] = []
     parts_out: list[tuple[Stream, ...]] = []
+    cuts: list[tuple[bool, ...]] = []
     base = 0
     for chain in lineage.chains:
         stitches = [_stitched(stories, chain, rank, info, shards, base) for rank in _ranks(stories, chain)]
         for parts in stitches:
             streams_out.append(_joined(parts, info, base))
             parts_out.append(tuple(_joined([part], info, base) for part in parts))
+            cuts.append(tuple(is_cut(part) for part in parts))
         base += max((_n_epochs_in(parts, info, base) for parts in stitches), default=0)
     history = History(
         writers=tuple(_stream(d, info, 0) for d in declared),
         parts=tuple(parts_out),
+        cuts=tuple(cuts),
         origins={a: origin for a in sorted({s.writer.attempt for s in stories})
                  if (origin := _origin(stories, a)) is not None},
         superseded=_superseded(stories, lineage),

@@ -63,13 +63,14 @@ class Origin:
 class History:
     """What was recorded beside the streams that count, where restores parted the two.
 
-    ``writers``: every writer's whole record. ``parts``: per stream that counts, the stretches it is made of, in order.
-    ``origins``: per attempt that says what it restored. ``superseded``: names of writers whose end does not matter,
-    because the run went on from a checkpoint before it.
+    ``writers``: every writer's whole record. ``parts``: per stream that counts, the stretches it is made of, in order;
+    ``cuts``: whether each was cut inside an epoch (or told pass). ``origins``: per attempt that says what it restored.
+    ``superseded``: names of writers whose end does not matter, because the run went on from a checkpoint before it.
     """
 
     writers: tuple[Stream, ...]
     parts: tuple[tuple[Stream, ...], ...]
+    cuts: tuple[tuple[bool, ...], ...]
     origins: Mapping[int, Origin]
     superseded: frozenset[str] = frozenset()
 

@@ -200,6 +200,19 @@ def ids_of_pass(part: Part, pass_: int, shards: Shards) -> Ints:
     return np.concatenate(out)
 
 
+def is_cut(part: Part) -> bool:
+    """Whether a part ends in the middle of an epoch; where none were told, of an iteration."""
+    if part.stop is None:
+        return False
+    marks = part.epochs
+    if marks:
+        return part.stop.in_epoch and not part.is_over(marks[-1])
+    last = max(part.segments, key=lambda s: s.first_batch, default=None)
+    return last is not None and not (
+        last.ended == "exhausted" and part.last_batch == last.first_batch + last.batches - 1
+    )
+
+
 def _n_fits(part: Part) -> int:
     log, writer, info = part.declared
     return 1 + max((m.fit for m in log.epoch_marks(writer) if m.split == info.name), default=0)

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coverage_audit.counts.attempts import AttemptCount, WriterCount
 from coverage_audit.counts.order import Order
 from coverage_audit.counts.remarks import NO_REMARKS, Remarks
+from coverage_audit.counts.resumes import Resume
 from coverage_audit.counts.shares import EpochShare
 from coverage_audit.model.rows import Repeats, RowSet
 from coverage_audit.model.run import RunInfo, SplitInfo
@@ -162,6 +164,14 @@ class SplitCounts:
     outside: int
     outside_rows: tuple[tuple[int, int], ...] = ()
     writers: tuple[WriterCount, ...] = ()
+    """Everything each writer recorded; ``attempts`` the same by attempt, with what of it counts."""
+    attempts: tuple[AttemptCount, ...] = ()
+    resumes: tuple[Resume, ...] = ()
+    """The restores that the final weights came through."""
+    superseded: frozenset[str] = frozenset()
+    """Names of writers whose end does not matter: the run went on from a checkpoint before it."""
+    restart_problems: tuple[str, ...] = ()
+    """Why it is unknown what a restart went on from, one sentence each."""
     exhausted: bool = False
     evaluation: bool = False
     fingerprints: tuple[str, ...] = ()
@@ -187,6 +197,16 @@ class SplitCounts:
     @property
     def complete_epochs(self) -> tuple[EpochCount, ...]:
         return tuple(e for e in self.epochs if e.complete)
+
+    @property
+    def all_steps(self) -> int:
+        """Steps of all writers, those included that a restore threw away."""
+        return sum(w.steps for w in self.writers)
+
+    @property
+    def all_visits(self) -> int:
+        """Visits of all writers, those included that a restore threw away."""
+        return sum(w.visits for w in self.writers)
 
     @property
     def knows_nothing(self) -> bool:

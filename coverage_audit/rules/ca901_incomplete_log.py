@@ -33,7 +33,8 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     ends = [
         w
         for w in counts.run.writers
-        if any(s.name == counts.split for s in w.writer.splits) or len(counts.run.writers) == 1
+        if (any(s.name == counts.split for s in w.writer.splits) or len(counts.run.writers) == 1)
+        and w.writer.name not in counts.superseded
     ]
     broken = False
     for end in ends:
@@ -48,6 +49,14 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
             "the final weights saw",
             fix="record checkpoints and restores, or use a new run_id for a new run",
             numbers={"restarts": counts.restarts_unplaced},
+        )
+    for problem in counts.restart_problems:
+        broken = True
+        yield Evidence(
+            message=problem,
+            cause="the steps before it are not in this log",
+            fix="record all attempts into one log, under one run_id, and give restored() the tag that checkpoint() got",
+            numbers={},
         )
     if not broken and counts.steps and not _judgeable(counts):
         unit = counts.info.contract.per

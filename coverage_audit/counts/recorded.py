@@ -1,0 +1,73 @@
+"""Everything that was recorded of a split, whether the final weights saw it or not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from coverage_audit.counts.attempts import AttemptCount, WriterCount
+from coverage_audit.counts.blocks import Status, Tally, read_blocks
+from coverage_audit.counts.source import SplitSource, Stream
+from coverage_audit.counts.unfinished import Lane
+from coverage_audit.model.run import WriterEnd
+
+
+def count_writers(source: SplitSource, lanes: Sequence[Lane]) -> tuple[WriterCount, ...]:
+    """Everything each writer recorded, whether it counts or not."""
+    if source.history is None:
+        return tuple(
+            _as_count(stream, lane.steps, lane.batches, lane.visits)
+            for lane, stream in zip(lanes, source.streams, strict=True)
+        )
+    return tuple(_count(source, stream) for stream in source.history.writers)
+
+
+def count_attempts(source: SplitSource, writers: Sequence[WriterCount]) -> tuple[AttemptCount, ...]:
+    """One entry per attempt of the split; ``writers`` as :func:`count_writers` gives them."""
+    kept = writers
+    if source.history is not None:
+        kept = [_count(source, part) for parts in source.history.parts for part in parts]
+    out = []
+    for attempt in sorted({w.attempt for w in writers}):
+        ends = [e for e in source.run.writers if e.writer.attempt == attempt]
+        out.append(
+            AttemptCount(
+                attempt,
+                None if source.history is None else source.history.origins.get(attempt),
+                _most(writers, attempt),
+                _most(kept, attempt),
+                sum(w.visits for w in writers if w.attempt == attempt),
+                sum(w.visits for w in kept if w.attempt == attempt),
+                _state(ends),
+            )
+        )
+    return tuple(out)
+
+
+def _count(source: SplitSource, stream: Stream) -> WriterCount:
+    steps = batches = visits = 0
+    for block in read_blocks(source, stream, Tally()):
+        if block.status is not Status.HOLE:
+            steps += len(block.number)
+            visits += len(block.ids)
+        if block.status.yielded:
+            batches += len(block.number)
+    return _as_count(stream, steps, batches, visits)
+
+
+def _as_count(stream: Stream, steps: int, batches: int, visits: int) -> WriterCount:
+    writer = stream.writer
+    return WriterCount(writer.attempt, writer.rank, writer.process, steps, batches, visits)
+
+
+def _most(writers: Sequence[WriterCount], attempt: int) -> int:
+    steps: Counter[int] = Counter()
+    for writer in writers:
+        if writer.attempt == attempt:
+            steps[writer.rank] += writer.steps
+    return max(steps.values(), default=0)
+
+
+def _state(ends: Sequence[WriterEnd]) -> str:
+    states = {end.state for end in ends}
+    return next((s for s in ("open", "idle") if s in states), "closed")

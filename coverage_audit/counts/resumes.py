@@ -1,0 +1,160 @@
+"""Around each restore: which rows the pass (or epoch) it lies in had visited by then, and which came after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from coverage_audit.counts.blocks import Block, Status, Tally, read_blocks
+from coverage_audit.counts.source import Origin, SplitSource, Stream
+from coverage_audit.counts.tracker import Piece, Tracker
+from coverage_audit.model.rows import Ints, Mask, RowSet
+
+OPENING = 1 << 16
+"""Visits of the begin of a pass that are held against those after a restore."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """A restore that the run went on from, all ranks together.
+
+    ``unit``: epoch or pass, ``number``: which one the checkpoint lies in. ``cut``: it was going on then;
+    ``goes_on``: what follows belongs to it too. ``before`` and ``after``: the rows of it (or of the next unit) that
+    were visited by then and from then on, with their visits. Of the first ``compared`` visits after the restore
+    ``reopened`` are the rows the unit had begun with. ``again_first``: of as many first visits after it as rows came
+    again in all, how many are such rows.
+    """
+
+    attempt: int
+    origin: Origin | None
+    unit: str
+    number: int
+    cut: bool
+    goes_on: bool
+    before: RowSet
+    before_visits: int
+    after: RowSet
+    after_visits: int
+    compared: int
+    reopened: int
+    again_first: int
+
+    @property
+    def again(self) -> RowSet:
+        """Rows visited before the checkpoint and after the restore."""
+        return self.before & self.after
+
+
+@dataclass(slots=True)
+class _Join:
+    """One rank's part of a restore."""
+
+    attempt: int
+    number: int
+    unit: str
+    cut: bool
+    next_number: int
+    before: Mask
+    before_visits: int
+    opening: Ints
+    after: Mask
+    after_visits: int = 0
+    first: list[Ints] = field(default_factory=list)
+
+
+def find_resumes(source: SplitSource) -> tuple[Resume, ...]:
+    """One entry per restore inside the lineage; nothing without a dataset, which would have no rows to compare."""
+    if source.history is None or source.shards is None:
+        return ()
+    joins: dict[tuple[int, int], list[_Join]] = {}
+    for parts, cuts in zip(source.history.parts, source.history.cuts, strict=True):
+        seen: dict[int, int] = {}
+        for join in _joins(source, parts, cuts):
+            seen[join.attempt] = seen.get(join.attempt, 0) + 1
+            joins.setdefault((join.attempt, seen[join.attempt]), []).append(join)
+    return tuple(_together(source, of_ranks) for _, of_ranks in sorted(joins.items()))
+
+
+def _joins(source: SplitSource, parts: tuple[Stream, ...], cuts: tuple[bool, ...]) -> list[_Join]:
+    if len(parts) < 2:
+        return []
+    assert source.shards is not None
+    n_ids = source.shards.n_ids
+    part_of: dict[int, int] = {}
+
+    def blocks() -> Iterator[Block]:
+        for at, part in enumerate(parts):
+            for block in read_blocks(source, part, Tally()):
+                part_of[id(block)] = at
+                yield block
+
+    out: list[_Join] = []
+    tracker = Tracker(0, n_ids, source.shards.rows)
+    part, number, unit = 0, -1, "epoch"
+    seen, visits, opening = np.zeros(n_ids, np.bool_), 0, np.empty(0, np.int64)
+    for piece in tracker.pieces(blocks()):
+        if piece.block.status.yielded:
+            tracker.commit(piece)
+        if piece.block.status is Status.HOLE or not len(piece.ids):
+            continue
+        now, (kind, label) = part_of[id(piece.block)], _label(piece, source)
+        if now != part:
+            attempt = parts[now].writer.attempt
+            if visits:
+                out.append(
+                    _Join(attempt, number, unit, cuts[now - 1], label, seen.copy(), visits, opening,
+                          np.zeros(n_ids, np.bool_))
+                )  # fmt: skip
+            part = now
+        if (kind, label) != (unit, number):
+            seen, visits, opening = np.zeros(n_ids, np.bool_), 0, np.empty(0, np.int64)
+            unit, number = kind, label
+        seen[piece.ids] = True
+        visits += len(piece.ids)
+        if len(opening) < OPENING:
+            opening = np.concatenate((opening, piece.ids[: OPENING - len(opening)]))
+        if out and out[-1].attempt == parts[part].writer.attempt and label == out[-1].next_number:
+            join = out[-1]
+            join.after[piece.ids] = True
+            join.after_visits += len(piece.ids)
+            if sum(map(len, join.first)) < OPENING:
+                join.first.append(piece.ids[:OPENING])
+    return out
+
+
+def _label(piece: Piece, source: SplitSource) -> tuple[str, int]:
+    if piece.block.epoch >= 0 and source.info.contract.per == "epoch":
+        return "epoch", piece.block.epoch
+    return "pass", piece.pass_
+
+
+def _together(source: SplitSource, joins: list[_Join]) -> Resume:
+    first = joins[0]
+    assert source.history is not None
+    before = np.logical_or.reduce([j.before for j in joins])
+    after = np.logical_or.reduce([j.after for j in joins])
+    again = before & after
+    compared = reopened = again_first = 0
+    for join in joins:
+        following = np.concatenate([np.empty(0, np.int64), *join.first])
+        m = min(len(join.opening), len(following))
+        compared += m
+        reopened += len(np.intersect1d(join.opening[:m], following[:m]))
+        again_first += int(again[following[: int((join.before & again & join.after).sum())]].sum())
+    return Resume(
+        attempt=first.attempt,
+        origin=source.history.origins.get(first.attempt),
+        unit=first.unit,
+        number=first.number,
+        cut=first.cut,
+        goes_on=first.next_number == first.number,
+        before=RowSet.of_mask(before),
+        before_visits=sum(j.before_visits for j in joins),
+        after=RowSet.of_mask(after),
+        after_visits=sum(j.after_visits for j in joins),
+        compared=compared,
+        reopened=reopened,
+        again_first=again_first,
+    )
