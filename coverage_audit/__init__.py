@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from coverage_audit.adapters.choice import wrap as wrap
     from coverage_audit.auditor import audit as audit
     from coverage_audit.errors import CoverageAuditError as CoverageAuditError
+    from coverage_audit.full_coverage import assert_full_coverage as assert_full_coverage
     from coverage_audit.identity.tracer_maker import tracer as tracer
     from coverage_audit.model.contract import Contract as Contract
     from coverage_audit.planner import plan as plan
@@ -36,6 +37,7 @@ _HOME = {
     "Dataset": "coverage_audit.sources.dataset",
     "Recorder": "coverage_audit.recorder.recorder",
     "Verdict": "coverage_audit.result",
+    "assert_full_coverage": "coverage_audit.full_coverage",
     "audit": "coverage_audit.auditor",
     "plan": "coverage_audit.planner",
     "tracer": "coverage_audit.identity.tracer_maker",
@@ -50,6 +52,7 @@ __all__ = [
     "Recorder",
     "Verdict",
     "__version__",
+    "assert_full_coverage",
     "audit",
     "plan",
     "tracer",

@@ -46,6 +46,8 @@ LAYERS: dict[str, set[str]] = {
     "auditor": {"model", "sources", "runlog", "counts", "rules", "result", "claims", "gates"},
     "planner": {"model", "counts", "result", "auditor"},
     "reporters": {"model", "result"},
+    "full_coverage": {"model", "sources", "identity", "adapters", "auditor", "reporters", "result"},
+    "pytest_plugin": {"(model)", "(sources)", "(adapters)", "(auditor)", "(full_coverage)", "(reporters)", "(result)"},
     "testing": {"model", "sources", "runlog", "recorder", "adapters", "counts", "rules"},
     "launch": {"model", "sources", "identity", "recorder", "adapters", "runlog.inherited", "runlog.folder"},
     "importers": {"model", "runlog"},
@@ -68,6 +70,8 @@ THIRD_PARTY: dict[str, set[str]] = {
     "rules": {"numpy"},
     "result": {"numpy", "(pandas)"},
     "auditor": {"(pandas)"},
+    "full_coverage": {"(pandas)"},
+    "pytest_plugin": {"pytest"},
     "reporters": {"numpy", "rich", "jinja2", "markupsafe", "matplotlib"},
     "testing": {"numpy"},
     "cli": {"click", "rich", "numpy", "(keras)"},  # the demo trains a model

@@ -15,7 +15,7 @@ import pytest
 import coverage_audit as ca
 
 PACKAGE = Path(ca.__file__).parent
-FUNCTIONS = {"audit", "plan", "tracer", "wrap"}
+FUNCTIONS = {"assert_full_coverage", "audit", "plan", "tracer", "wrap"}
 CLASSES = {"AuditResult", "Contract", "CoverageAuditError", "Dataset", "Recorder", "Verdict"}
 
 
