@@ -25,8 +25,9 @@ from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.rows import RowSet
 from coverage_audit.model.words import number, several
-from coverage_audit.rules._place import place_of
+from coverage_audit.rules._place import Place, place_of
 from coverage_audit.rules._rule import Example, Rule
+from coverage_audit.rules._shares import divided_epochs
 
 CHANCE = 1e-3
 """How probable so many common misses may be if each epoch missed rows of its own."""
@@ -47,7 +48,7 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     if rows.size <= unknown:  # each of them may have been in a batch whose rows nobody knows
         return
     many = f"{number(rows.size)}," if unknown else several(rows.size, "row")
-    place = place_of(rows, counts.shards)
+    place = place_of(rows, counts.shards) or _uneven(counts, rows)
     yield Evidence(
         message=f"the same {'rows, at most ' if unknown else ''}{many} missed in all {len(epochs)} epochs",
         cause=f"no epoch ever comes to {'this row' if rows.size == 1 else 'these rows'}"
@@ -61,6 +62,21 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
         severity=Severity.INFO if counts.info.contract.kind == "subset" else None,
         numbers={"rows": rows.size},
     )
+
+
+def _uneven(counts: SplitCounts, rows: RowSet) -> Place | None:
+    """What does not divide evenly among ranks that drop it, in an order that never changes."""
+    told = [d.share for d in divided_epochs(counts)]
+    if not told or any(len({r.visits for r in share.ranks}) > 1 for share in told):
+        return None
+    ranks, n = len(told[0].ranks), counts.expected.size
+    for by in (ranks, ranks * (counts.batch_size or 1)):
+        if ranks > 1 and rows.size == n % by:
+            return Place(
+                f"what {number(n)} rows leave over of {number(by)}, and their order is the same in every epoch",
+                "give each epoch its own order (sampler.set_epoch(epoch)), or keep the rest (drop_last=False)",
+            )
+    return None
 
 
 def _by_chance(common: int, n: int, missed: Sequence[int]) -> bool:

@@ -36,7 +36,7 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     n, size = counts.expected.size, counts.batch_size
     ranks = len(first.share.ranks)
     surplus = first.epoch.surplus
-    whole = size is not None and (n + surplus) % (size * ranks) == 0
+    whole = size is not None and (n + surplus) % (size * ranks) == 0 and (ranks == 1 or surplus >= ranks)
     by = [number(k) for k in ((ranks, size) if whole else (ranks,)) if k is not None and k > 1]
     unit = by[0] if len(by) == 1 else f"({' · '.join(by)})"
     rest = n % (ranks * (size or 1) if whole else ranks)
