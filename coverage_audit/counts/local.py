@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -58,7 +59,11 @@ def _writer_order(stream: Stream) -> tuple[int, int, int]:
 
 def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> SplitCounts:
     size = batch_size_of(source.info.batch_size, tally.sizes)
-    first = min(lane.rank for lane in accountant.lanes)
+    # Parts need not be equally long: the longest says how many steps a pass takes.
+    steps: Counter[int] = Counter()
+    for lane in accountant.lanes:
+        steps[lane.rank] += lane.steps
+    first = min(steps, key=lambda rank: (-steps[rank], rank))
     passes: list[PassCount] = []
     orders: list[Order] = []
     attempts: dict[int, list[list[PassCount]]] = {}
