@@ -105,7 +105,11 @@ def _plan(loader: Any, recorder: Recorder) -> tuple[Plan, Looker | None]:
     if isinstance(loader.dataset, torch.utils.data.IterableDataset):
         plan.telling = teller_for(loader.dataset, dataset)
     else:
-        plan.positions = positions_of(loader.dataset, stream.split.shards.n_ids)
+        positions = positions_of(loader.dataset, stream.split.shards.n_ids, dataset)
+        if isinstance(positions, str):
+            plan.reason = positions
+        else:
+            plan.positions = positions
     has_files = any(path is not None for path in dataset.paths)
     return plan, Looker(way, *way.made_of) if has_files and plan.positions is None else None
 
@@ -129,6 +133,15 @@ def _prepare(iterator: Any, loader: Any) -> Watch | None:
     known = recorded(loader)
     if known is None:
         return None
+    try:
+        return _watch(known, iterator, loader)
+    except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
+        if known.recorder.stream.writer is not None:
+            known.recorder.stream.writer.fail(error)
+        return None
+
+
+def _watch(known: Recorded, iterator: Any, loader: Any) -> Watch:
     plan = known.plan
     if known.looker is not None or plan.telling is not None:
         tally = None

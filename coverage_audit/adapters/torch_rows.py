@@ -12,11 +12,14 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from coverage_audit.model.rows import Ints
+
+if TYPE_CHECKING:
+    from coverage_audit.sources.dataset import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,9 @@ _HERE = __name__.rpartition(".")[0]
 # (the module that is there when such a dataset can be, our module for it, which has below()).
 _FRAMEWORKS: tuple[tuple[str, str], ...] = (("torch.utils.data", "torch_views"),)
 
+# The same, for our modules that have own_rows(dataset, declared).
+_OF_THEMSELVES: tuple[tuple[str, str], ...] = (("datasets", "huggingface_rows"),)
+
 
 def below(dataset: Any) -> View | None:
     """What ``dataset`` rearranges, as the first framework that knows it says; None for a base."""
@@ -59,6 +65,17 @@ def below(dataset: Any) -> View | None:
             view: View | None = importlib.import_module(f"{_HERE}.{module}").below(dataset)
             if view is not None:
                 return view
+    return None
+
+
+def own_rows(dataset: Any, declared: Dataset | None) -> Ints | str | None:
+    """int64: the sample id of each position, -1 for what is not declared; a sentence where a dataset that could know
+    does not; None for all others."""
+    for framework, module in _OF_THEMSELVES:
+        if framework in sys.modules:
+            rows: Ints | str | None = importlib.import_module(f"{_HERE}.{module}").own_rows(dataset, declared)
+            if rows is not None:
+                return rows
     return None
 
 
@@ -90,41 +107,66 @@ class Positions:
         return asked + self._first if self._first else asked
 
 
-def positions_of(dataset: Any, n_ids: int) -> Positions | None:
-    """How positions in ``dataset`` are rows of data with ``n_ids`` sample ids; None where they do not say."""
-    bases: dict[Any, range] = {}
-    places = _resolve(dataset, bases)
-    if places is None or sum(map(len, bases.values())) != n_ids:
+def positions_of(dataset: Any, n_ids: int, declared: Dataset | None = None) -> Positions | str | None:
+    """How positions in ``dataset`` are rows of data with ``n_ids`` sample ids.
+
+    ``declared``: that data, for datasets that know themselves which of its rows they have. A sentence where one of
+    these says why it cannot tell; None where nothing is known.
+    """
+    met = _Met(declared)
+    places = met.resolve(dataset)
+    if places is None:
+        return met.reason
+    if met.bases and (met.knows_itself or sum(map(len, met.bases.values())) != n_ids):
         return None
     return Positions(places)
 
 
-def _resolve(dataset: Any, bases: dict[Any, range]) -> range | Ints | None:
-    """Of each position its place in all bases laid end to end. ``bases``: where those met so far lie."""
-    view = below(dataset)
-    if view is None:
+class _Met:
+    """The data below a dataset, as far as it was met: ``bases``, laid end to end, and what knows its sample ids."""
+
+    def __init__(self, declared: Dataset | None) -> None:
+        self._declared = declared
+        self.bases: dict[Any, range] = {}
+        self.knows_itself = False
+        self.reason: str | None = None
+
+    def resolve(self, dataset: Any) -> range | Ints | None:
+        """Of each position its place in all bases, or its sample id; None where that is not known."""
+        view = below(dataset)
+        if view is None:
+            return self._leaf(dataset)
+        parts = []
+        for part, size in zip(view.parts, view.sizes, strict=True):
+            places = self.resolve(part)
+            if places is None or len(places) != size:
+                return None
+            parts.append(places)
+        together = _end_to_end(parts)
+        if view.places is None:
+            return together
+        if view.places.size and not 0 <= int(view.places.min()) <= int(view.places.max()) < len(together):
+            return None
+        if isinstance(together, range):
+            return view.places + together.start
+        return together[view.places]
+
+    def _leaf(self, dataset: Any) -> range | Ints | None:
+        own = own_rows(dataset, self._declared)
+        if isinstance(own, str):
+            self.reason = own
+            return None
+        if own is not None:
+            self.knows_itself = True
+            return own
         key = dataset.key if isinstance(dataset, Base) else id(dataset)
-        if key not in bases:
+        if key not in self.bases:
             rows = _length(dataset)
             if rows is None:
                 return None
-            start = sum(map(len, bases.values()))
-            bases[key] = range(start, start + rows)
-        return bases[key]
-    parts = []
-    for part, size in zip(view.parts, view.sizes, strict=True):
-        places = _resolve(part, bases)
-        if places is None or len(places) != size:
-            return None
-        parts.append(places)
-    together = _end_to_end(parts)
-    if view.places is None:
-        return together
-    if view.places.size and not 0 <= int(view.places.min()) <= int(view.places.max()) < len(together):
-        return None
-    if isinstance(together, range):
-        return view.places + together.start
-    return together[view.places]
+            start = sum(map(len, self.bases.values()))
+            self.bases[key] = range(start, start + rows)
+        return self.bases[key]
 
 
 def _end_to_end(parts: list[range | Ints]) -> range | Ints:

@@ -24,6 +24,8 @@ from coverage_audit.recorder.writer import warn
 NOTHING = object()
 """No index: not known, or not asked for."""
 
+_DROPS = "the collate function made another number of rows of a batch than the sampler asked for"
+
 _SURE = frozenset((Found.PROVENANCE, Found.VIEW, Found.TRACER))
 """Ways that cannot mistake a row for an equal one."""
 
@@ -43,6 +45,8 @@ class Plan:
     trusted: bool = False
     verify_every: int = 64
     asked: int = 0
+    reason: str | None = None
+    """Why indices say nothing, where a dataset that could know does not."""
 
     def ids(self, index: Any) -> Ints | None:
         """The sample ids of one index of the sampler; None where it does not say."""
@@ -94,7 +98,14 @@ class Watch:
         self.worker = worker
 
     def took(self, data: Any) -> Any:
-        """A batch is handed out; returns it as the loop is to get it."""
+        """A batch is handed out; returns it as the loop is to get it. Does not raise."""
+        try:
+            return self._took(data)
+        except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
+            self._fail(error)
+            return data.batch if type(data) is Tagged else data
+
+    def _took(self, data: Any) -> Any:
         index = self.last if self.worker < 0 else self._task
         self.last = self._task = NOTHING
         if self.building:
@@ -103,6 +114,10 @@ class Watch:
         if type(data) is Tagged:
             return self._tagged(data, segment)
         ids = plan.ids(index)
+        if ids is None and plan.reason is not None:
+            batch, told = plan.stream.identify(data)
+            self._put(segment, _because(told, plan.reason))
+            return batch
         if ids is None:
             return plan.stream.take(segment, data, self.worker)
         batch = handed_on(data)
@@ -110,12 +125,9 @@ class Watch:
         if not plan.trusted:
             lengths = possible_lengths(batch)
             if lengths and len(ids) not in lengths:
-                told = plan.stream.identify(batch)[1]
-                rows = told.rows if isinstance(told, Identified) else told
-                if isinstance(rows, Unknown):
-                    detail = f"{len(ids)} were asked for, {' or '.join(map(str, sorted(lengths)))} came"
-                    told = Unknown(rows.length, "the collate function made another number of rows of a batch", detail)
-                self._put(segment, told)
+                detail = f"{len(ids)} were asked for, {' or '.join(map(str, sorted(lengths)))} came"
+                batch, told = plan.stream.identify(data)
+                self._put(segment, _because(told, _DROPS, detail))
                 return batch
         if (plan.asked - 1) % plan.verify_every == 0 and self._is_contradicted(data, ids):
             return plan.stream.take(segment, data, self.worker)
@@ -131,6 +143,11 @@ class Watch:
             stream.end(segment, "exhausted")
         else:
             stream.end(segment, "failed", error)
+
+    def _fail(self, error: Exception) -> None:
+        writer = self._plan.stream.writer
+        if writer is not None:
+            writer.fail(error)
 
     def _open(self) -> Segment:
         """The segment of the next batch: opened when first asked for a batch; a failure begins another one."""
@@ -173,6 +190,12 @@ class Watch:
         )
         warn(f"{name}: {reason}, so rows are told by what batches hold. Give ids=, or declare the files in that order")
         return True
+
+
+def _because(told: Answer | Identified, reason: str, detail: str = "") -> Answer | Identified:
+    """The same, and this reason where the rows are unknown."""
+    rows = told.rows if isinstance(told, Identified) else told
+    return Unknown(rows.length, reason, detail) if isinstance(rows, Unknown) else told
 
 
 def _ids_of(rows: Answer, stream: Stream) -> Ints | None:
