@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coverage_audit.adapters.plain import require_iterable, wrap_plain
-from coverage_audit.errors import UsageError
 from coverage_audit.model.contract import Contract
 from coverage_audit.recorder.recorder import Recorder
 
@@ -39,8 +38,8 @@ def wrap(
 ) -> Any:
     """Record what ``loader`` yields; what comes back behaves as ``loader`` does.
 
-    ``loader``: a generator, an iterator, or an iterable. The proxy has on top ``callback()`` (for Keras: tells trained
-    steps from yields) and ``recorder``.
+    ``loader``: a generator, an iterator, an iterable, or the loader of a framework. What comes back has on top
+    ``callback()`` (for Keras: tells trained steps from yields) and ``recorder``.
 
     ``dataset``: the denominator; None leaves coverage unknown. ``log``: the run log, by default COVERAGE_AUDIT_LOG or
     ``run.parquet``. ``batch_size``: rows per batch as declared. ``steps_per_epoch``, ``epochs``: as the trainer is
@@ -56,7 +55,7 @@ def wrap(
 
     With COVERAGE_AUDIT_DISABLE=1 nothing is recorded and everything else is the same.
 
-    Raises :class:`UsageError` for arguments that cannot be meant, ``LogError`` if the log cannot be had.
+    Raises ``UsageError`` for arguments that cannot be meant, ``LogError`` if the log cannot be had.
     """
     adapter = adapter_for(loader)
     recorder = Recorder(
@@ -81,21 +80,13 @@ def wrap(
 def adapter_for(loader: Any) -> Adapter:
     """What wraps this loader, told by its class; of the frameworks only those that are imported already are asked.
 
-    Raises :class:`UsageError`: not-iterable, wrapped-twice, unsupported-loader.
+    Raises ``UsageError``: not-iterable, wrapped-twice, unsupported-loader.
     """
     for framework, module in _FRAMEWORKS:
         if framework in sys.modules:
             adapter: Any = importlib.import_module(f"{_HERE}.{module}")
             if adapter.takes(loader):
                 return adapter.adapt  # type: ignore[no-any-return]
-    for module, name, remedy in _NOT_YET:
-        kind = loaded(module, name)
-        if kind is not None and isinstance(loader, kind):
-            raise UsageError(
-                f"a {type(loader).__name__} cannot be wrapped yet: the trainer would take its batches past the "
-                f"recorder; {remedy}",
-                slug="unsupported-loader",
-            )
     require_iterable(loader)
     return wrap_plain
 
@@ -104,12 +95,12 @@ _HERE = __name__.rpartition(".")[0]
 
 # (the module that is there when such a loader can be, our module for it). The first whose ``takes(loader)`` is true
 # wraps it, by ``adapt(loader, recorder)``; the more special kinds of loader stand before those they are built on.
-_FRAMEWORKS: tuple[tuple[str, str], ...] = (("torch.utils.data", "torch_data"),)
-
-# A trainer does not iterate these from Python: a proxy around them would see nothing and say so too late.
-_NOT_YET = (
-    ("keras", "utils.PyDataset", "wrap a generator over it, (data[i] for i in order)"),
-    ("tensorflow", "data.Dataset", "wrap data.as_numpy_iterator() in a generator"),
+_FRAMEWORKS: tuple[tuple[str, str], ...] = (
+    ("keras", "keras_pydataset"),
+    ("tensorflow", "tf_data"),
+    ("datasets", "huggingface"),
+    ("grain", "grain"),
+    ("torch.utils.data", "torch_data"),
 )
 
 

@@ -12,8 +12,9 @@ import functools
 import sys
 import types
 import weakref
-from typing import Any, Protocol
+from typing import Any
 
+from coverage_audit.adapters.feed import FEEDS, Feed
 from coverage_audit.errors import UsageError
 from coverage_audit.model.event import MarkKind
 from coverage_audit.recorder.proxy import GeneratorProxy, LoaderProxy
@@ -24,16 +25,6 @@ _ADAPTER = "keras.src.trainers.data_adapters.generator_data_adapter"
 
 _peekers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 """The adapters that peeked at something wrapped, by their ids, for as long as they live."""
-
-
-class Followed(Protocol):
-    """A loader that Keras iterates by itself, without a peek."""
-
-    def begin(self, adapter: Any) -> None:
-        """A loop over ``adapter`` begins: from here on, what it takes out of the loader is that loop's."""
-
-    def lose(self) -> None:
-        """A loop over it has begun, and nothing tells its adapter."""
 
 
 def who_iterates(frame: types.FrameType) -> tuple[int | None, bool]:
@@ -62,13 +53,24 @@ def loop_over(frame: types.FrameType | None) -> int | None:
     return id(adapter) if _peekers.get(id(adapter)) is adapter else 0
 
 
-def adapter_above(frame: types.FrameType | None) -> Any:
-    """The adapter that the nearest ``fit`` or ``evaluate`` above ``frame`` iterates; None where none is found."""
+def adapter_above(frame: types.FrameType | None, methods: tuple[str, ...] = ("fit", "evaluate")) -> Any:
+    """The adapter that the nearest of these methods above ``frame`` iterates; None where none is found."""
     while frame is not None:
-        if frame.f_code.co_name in ("fit", "evaluate") and "epoch_iterator" in frame.f_locals:
+        if frame.f_code.co_name in methods and "epoch_iterator" in frame.f_locals:
             return getattr(frame.f_locals["epoch_iterator"], "data_adapter", None)
         frame = frame.f_back
     return None
+
+
+def builds_a_model() -> bool:
+    """Whether Keras is looking at a first batch now, in any thread, to build a model before the loop begins."""
+    for top in sys._current_frames().values():
+        frame: types.FrameType | None = top
+        while frame is not None:
+            if frame.f_code.co_name == "_symbolic_build" and "iterator" in frame.f_locals:
+                return frame.f_locals["iterator"] is not None
+            frame = frame.f_back
+    return False
 
 
 def peeks_are_known() -> bool:
@@ -83,14 +85,14 @@ def make_callback(proxy: LoaderProxy) -> Any:
     """
     if not issubclass(type(proxy), GeneratorProxy):
         raise UsageError(
-            f"callback() of a {type(proxy._audit_inner).__name__}: trained steps are told for generators only; wrap "
-            "(batch for batch in loader), or call .recorder.step() in a loop of your own",
+            f"callback() of a {type(proxy._audit_inner).__name__}: Keras trains on generators, PyDatasets and tf.data "
+            "datasets; wrap (batch for batch in loader), or call .recorder.step() in a loop of your own",
             slug="not-a-generator",
         )
     return callback_of(proxy.recorder.stream.writer)
 
 
-def callback_of(writer: Writer | None, trained: Followed | None = None, evaluated: Followed | None = None) -> Any:
+def callback_of(writer: Writer | None, trained: Feed | None = None, evaluated: Feed | None = None) -> Any:
     """A ``keras.callbacks.Callback`` for this log; imports Keras.
 
     ``trained``, ``evaluated``: what the one call of ``fit`` or ``evaluate`` that it is for iterates by itself.
@@ -98,17 +100,43 @@ def callback_of(writer: Writer | None, trained: Followed | None = None, evaluate
     return _callback_class()(None if writer is None else _trainer(writer), trained, evaluated)
 
 
-def _loop(trainer: Trainer, loader: Followed | None, frame: types.FrameType) -> int | None:
+def _loop(trainer: Trainer, loader: Feed | None, callback: Any, frame: types.FrameType) -> int | None:
     """What the loop that begins at ``frame`` iterates; if that is a followed loader, it counts as a peek at nothing."""
+    adapter = adapter_above(frame)
     if loader is not None:
-        adapter = adapter_above(frame)
         if adapter is None:
             loader.lose()
         else:
-            _peekers[id(adapter)] = adapter
-            loader.begin(adapter)
-            return id(adapter)
+            return _begin(loader, adapter)
+    elif adapter is None:
+        FEEDS.lose(trainer.writer)
+    else:
+        feed = FEEDS.wrapped(adapter, trainer.writer)
+        if feed is not None:
+            return _begin_wrapped(trainer, feed, callback, adapter)
     return loop_over(frame) if trainer.peeks_known else None
+
+
+def _begin(feed: Feed, adapter: Any) -> int:
+    _peekers[id(adapter)] = adapter
+    feed.begin(adapter)
+    return id(adapter)
+
+
+def _begin_wrapped(trainer: Trainer, feed: Feed, callback: Any, adapter: Any) -> int:
+    """As :func:`_begin`, unless steps on this loader are none of its split's, or cannot be told; then 0."""
+    fit = trainer.fit
+    if fit is not None and fit.params is callback.params and adapter is not feed.owner and feed.owner is not None:
+        feed.refuse(adapter)  # one object trains and validates: its steps in training are what its split counts
+        return 0
+    why = feed.cannot_follow(adapter)
+    if why is None and getattr(callback.model, "_distribute_strategy", None) is not None:
+        why = "tf.distribute takes its batches apart"
+    if why is not None:
+        feed.lose(why)
+        feed.refuse(adapter)
+        return 0
+    return _begin(feed, adapter)
 
 
 def _trainer(writer: Writer) -> Trainer:
@@ -135,9 +163,7 @@ def _callback_class() -> type[Any]:
         A deep copy records into the same log; a pickled one, in another process, does nothing.
         """
 
-        def __init__(
-            self, trainer: Trainer | None, trained: Followed | None = None, evaluated: Followed | None = None
-        ) -> None:
+        def __init__(self, trainer: Trainer | None, trained: Feed | None = None, evaluated: Feed | None = None) -> None:
             super().__init__()
             self._trainer = trainer
             self._trained = trained
@@ -151,10 +177,11 @@ def _callback_class() -> type[Any]:
 
         def on_train_begin(self, logs: Any = None) -> None:
             frame = sys._getframe(1)
-            self._tell(lambda t: t.train_begin(self, _loop(t, self._trained, frame)))
+            self._tell(lambda t: self._train_begin(t, frame))
 
         def on_train_end(self, logs: Any = None) -> None:
             self._tell(lambda t: t.train_end(self))
+            self._over(sys._getframe(1))
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self._tell(lambda t: t.epoch(self, MarkKind.EPOCH_BEGIN, epoch))
@@ -170,10 +197,11 @@ def _callback_class() -> type[Any]:
 
         def on_test_begin(self, logs: Any = None) -> None:
             frame = sys._getframe(1)
-            self._tell(lambda t: t.test_begin(self, _loop(t, self._evaluated, frame)))
+            self._tell(lambda t: t.test_begin(self, _loop(t, self._evaluated, self, frame)))
 
         def on_test_end(self, logs: Any = None) -> None:
             self._tell(lambda t: t.test_end(self))
+            self._over(sys._getframe(1))
 
         def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
             self._tell(lambda t: t.batch_begin(self, t.evaluation, batch))
@@ -182,7 +210,28 @@ def _callback_class() -> type[Any]:
             self._tell(lambda t: t.batch_end(self, t.evaluation, batch))
 
         def on_predict_begin(self, logs: Any = None) -> None:
-            self._tell(lambda t: t.predict_begin())
+            frame = sys._getframe(1)
+            self._tell(lambda t: self._predict_begin(t, frame))
+
+        def on_predict_end(self, logs: Any = None) -> None:
+            frame = sys._getframe(1)
+            self._tell(lambda t: FEEDS.over(t.writer, adapter_above(frame, ("predict",))))
+
+        def _train_begin(self, trainer: Trainer, frame: types.FrameType) -> None:
+            FEEDS.fit_begins(trainer.writer, adapter_above(frame))
+            trainer.train_begin(self, _loop(trainer, self._trained, self, frame))
+
+        def _predict_begin(self, trainer: Trainer, frame: types.FrameType) -> None:
+            trainer.predict_begin()
+            adapter = adapter_above(frame, ("predict",))
+            feed = FEEDS.wrapped(adapter, trainer.writer)
+            if feed is not None:
+                feed.refuse(adapter)
+
+        def _over(self, frame: types.FrameType) -> None:
+            """A wrapped loader is iterated by nobody's loop from here on."""
+            if self._trained is None and self._evaluated is None:
+                self._tell(lambda t: FEEDS.over(t.writer, adapter_above(frame)))
 
         def _tell(self, what: Any) -> None:
             trainer = self._trainer

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from coverage_audit.adapters import keras_pydataset, tf_data_run, torch_run
+from coverage_audit.adapters import keras_pydataset, tf_data, torch_run
 from coverage_audit.adapters.feed import FEEDS, Feed
 from coverage_audit.adapters.keras import callback_of
 from coverage_audit.adapters.session import Session
@@ -210,7 +210,7 @@ def _named(session: Session, data: Any, split: str, facts: Mapping[str, Any]) ->
     return _Recorded(data, recorder.stream.writer)
 
 
-_FOLLOWED: dict[str, Any] = {"PyDataset": keras_pydataset, "tf.data.Dataset": tf_data_run, "DataLoader": torch_run}
+_FOLLOWED: dict[str, Any] = {"PyDataset": keras_pydataset, "tf.data.Dataset": tf_data, "DataLoader": torch_run}
 
 
 def _followed(

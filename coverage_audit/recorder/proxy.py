@@ -193,16 +193,29 @@ class GeneratorProxy(IteratorProxy, _Generates):
         return self._audit_last
 
 
-def wrap_loader(loader: Any, recorder: Recorder, opener: Opener, callback: Callable[[LoaderProxy], Any]) -> LoaderProxy:
-    """The proxy for this loader: a generator's, an iterator's, or that of something that can be iterated again."""
-    if isinstance(loader, types.GeneratorType):
-        kind: type[LoaderProxy] = GeneratorProxy
+def wrap_loader(
+    loader: Any,
+    recorder: Recorder,
+    opener: Opener,
+    callback: Callable[[LoaderProxy], Any],
+    kind: type[LoaderProxy] | None = None,
+) -> LoaderProxy:
+    """The proxy for this loader: ``kind``, else a generator's, an iterator's, or that of something that can be iterated
+    again."""
+    if kind is not None:
+        pass
+    elif isinstance(loader, types.GeneratorType):
+        kind = GeneratorProxy
     elif hasattr(type(loader), "__next__"):
         kind = IteratorProxy
     else:
         kind = LoaderProxy
     # Not hasattr: each class is itself callable, through its own class.
-    has = tuple(name for name in _PASSED_ON if any(name in vars(base) for base in type(loader).__mro__))
+    has = tuple(
+        name
+        for name in _PASSED_ON
+        if name not in vars(kind) and any(name in vars(base) for base in type(loader).__mro__)
+    )
     if has and (kind, has) not in _classes:
         _classes[kind, has] = type(kind.__name__, (kind,), {name: _passing_on(name) for name in has})
     return (_classes[kind, has] if has else kind)(loader, recorder, opener, callback)
