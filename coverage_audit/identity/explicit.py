@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from coverage_audit.errors import UsageError
-from coverage_audit.identity.batches import NO_IDS, Answer, Unknown, count_rows, possible_lengths
+from coverage_audit.identity.batches import NO_IDS, Answer, Identified, Unknown, count_rows, possible_lengths
+from coverage_audit.identity.names import Names
 from coverage_audit.model.event import BatchRows, Found
 
 _INT64 = np.dtype(np.int64)
@@ -26,14 +27,17 @@ class Explicit:
     - position: of a batch that is a tuple or a list;
     - callable: ``batch -> ids``, or ``batch -> (ids, batch to hand on)``; two plain integers are two ids.
 
-    Ids are one whole number per row, or (B, 2) of (shard, row). Anything else leaves the rows unknown and, where the
-    ids can be found at all, still takes them out.
+    Ids are one whole number per row, or (B, 2) of (shard, row); or text, which ``names`` looks up: the key of a sample,
+    or (B, 2) of (url, key). Anything else leaves the rows unknown and, where the ids can be found at all, still takes
+    them out.
     """
 
     found = Found.EXPLICIT
     alters = True
 
-    def __init__(self, ids: str | int | Callable[[Any], Any]) -> None:
+    def __init__(self, ids: str | int | Callable[[Any], Any], names: Names | None = None) -> None:
+        self._names = names
+        self.given = ids
         self._take: Callable[[Any], tuple[Any, Any]]
         if isinstance(ids, bool) or not (isinstance(ids, str | int) or callable(ids)):
             raise UsageError(
@@ -47,12 +51,28 @@ class Explicit:
         else:
             self._take = _Call(ids)
 
+    @property
+    def is_callable(self) -> bool:
+        """Whether a function of the user's takes them out."""
+        return isinstance(self._take, _Call)
+
+    def rows_of(self, given: Any, batch: Any) -> Answer | Identified:
+        """What ids that :meth:`take_out` gave say of ``batch``, which is without them."""
+        return rows_given(given, batch, self._names)
+
     def take_out(self, batch: Any) -> tuple[Any, Any]:
         """(ids, the rest) of a batch, or of the description of one; unchecked. Raises LookupError where it has none,
         and whatever a foreign container raises."""
         return self._take(batch)
 
-    def identify(self, batch: Any) -> tuple[Any, Answer]:
+    def identify(self, batch: Any) -> tuple[Any, Answer | Identified]:
+        return self._identify(batch, rows_given)
+
+    def identify_example(self, example: Any) -> tuple[Any, Answer | Identified]:
+        """As :meth:`identify`, of what is one row and no batch: a single id, whatever the example holds beside it."""
+        return self._identify(example, _row_given)
+
+    def _identify(self, batch: Any, check: Callable[[Any, Any, Names | None], Answer | Identified]) -> tuple[Any, Any]:
         try:
             given, rest = self._take(batch)
         except _NotThereError as absent:
@@ -60,13 +80,22 @@ class Explicit:
         except Exception as error:  # noqa: BLE001 - a foreign mapping or list may raise anything; the batch must go on
             return batch, Unknown(-1, "the ids cannot be taken out of the batch", f"{type(error).__name__}: {error}")
         try:
-            return rest, rows_given(given, rest)
+            return rest, check(given, rest, self._names)
         except Exception as error:  # noqa: BLE001 - so may what it holds; its ids are out and must stay out
             return rest, Unknown(-1, "the ids cannot be held against their batch", f"{type(error).__name__}: {error}")
 
 
-def rows_given(given: Any, batch: Any) -> Answer:
-    """Check ids that came with ``batch`` (already without them). Never guesses."""
+def _row_given(given: Any, _example: Any, names: Names | None) -> Answer | Identified:
+    is_pair = isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str)
+    ids = np.asarray([given] if is_pair else given)
+    return rows_given(ids if is_pair else ids.reshape(1) if ids.ndim == 0 else ids, None, names)
+
+
+def rows_given(given: Any, batch: Any, names: Names | None = None) -> Answer | Identified:
+    """Check ids that came with ``batch`` (already without them); ``names`` looks up those that are text.
+
+    Never guesses.
+    """
     if type(given) is np.ndarray and given.dtype == _INT64 and given.ndim == 1:
         ids = given
     else:
@@ -74,21 +103,31 @@ def rows_given(given: Any, batch: Any) -> Answer:
             ids = np.asarray(given)
         except Exception as error:  # noqa: BLE001 - whatever a foreign object's conversion raises, the ids are unreadable
             return Unknown(count_rows(batch), "the ids cannot be read as an array", f"{type(error).__name__}: {error}")
+        if names is not None and ids.size and ids.ndim in (1, 2) and ids.dtype.kind == "U":
+            wrong_count = _miscounted(len(ids), batch)
+            return names.rows(ids) if wrong_count is None else wrong_count
         wrong = _fault(ids)
         if wrong is not None:
             return Unknown(count_rows(batch), *wrong)
         ids = ids.astype(_INT64, copy=False) if ids.size else NO_IDS
     n = ids.shape[0]
-    first = batch[0] if type(batch) is tuple and batch else batch
-    if not (isinstance(first, np.ndarray) and first.ndim and first.shape[0] == n):
-        lengths = possible_lengths(batch)
-        if lengths and n not in lengths:
-            count = count_rows(batch)
-            rows = " or ".join(map(str, sorted(lengths)))
-            return Unknown(count, "the number of ids is not the number of rows", f"{n} ids, {rows} rows")
+    wrong_count = _miscounted(n, batch)
+    if wrong_count is not None:
+        return wrong_count
     if ids.ndim == 2:
         return BatchRows(n, shard=ids[:, 0].astype(np.int32), row=np.ascontiguousarray(ids[:, 1]))
     return ids if ids.flags.c_contiguous else np.ascontiguousarray(ids)
+
+
+def _miscounted(n: int, batch: Any) -> Unknown | None:
+    first = batch[0] if type(batch) is tuple and batch else batch
+    if isinstance(first, np.ndarray) and first.ndim and first.shape[0] == n:
+        return None
+    lengths = possible_lengths(batch)
+    if not lengths or n in lengths:
+        return None
+    rows = " or ".join(map(str, sorted(lengths)))
+    return Unknown(count_rows(batch), "the number of ids is not the number of rows", f"{n} ids, {rows} rows")
 
 
 def _fault(ids: np.ndarray[Any, Any]) -> tuple[str, str] | None:

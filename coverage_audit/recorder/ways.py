@@ -11,6 +11,7 @@ from coverage_audit.identity.declared import Declared
 from coverage_audit.identity.explicit import Explicit
 from coverage_audit.identity.inferred import Inferred
 from coverage_audit.identity.ladder import Ladder, Recognises
+from coverage_audit.identity.names import Names
 from coverage_audit.identity.origins import ORIGINS
 from coverage_audit.recorder import reading
 from coverage_audit.sources.contents import Contents
@@ -42,7 +43,7 @@ def choose_way(
             slug="bad-verify-every",
         )
     if ids is not None:
-        return Explicit(ids), False
+        return Explicit(ids, Names(dataset)), False
     if identify in ("off", None):
         return (Unasked() if dataset is not None else Unasked("no data is declared to find rows in")), False
     if dataset is None:
