@@ -63,7 +63,15 @@ class By:
     worker: int = -1
 
 
-ExampleBatch = tuple[int, ...] | Lost | Again | Unknown | By
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What follows was done by the next attempt, from a checkpoint here. ``cut``: its epoch was not over, which is so
+    wherever this is not the epoch's last."""
+
+    cut: bool = True
+
+
+ExampleBatch = tuple[int, ...] | Lost | Again | Unknown | By | Resumed
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ import numpy as np
 
 from coverage_audit.counts.local import count_split
 from coverage_audit.counts.remarks import NO_REMARKS, Remarks
-from coverage_audit.counts.source import EpochFacts, SplitSource, Stream
+from coverage_audit.counts.source import EpochFacts, History, Origin, SplitSource, Stream
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.contract import Contract
 from coverage_audit.model.event import Found, Stage
 from coverage_audit.model.rows import RowSet
 from coverage_audit.model.run import RunInfo, SplitInfo, Writer, WriterEnd
 from coverage_audit.model.shards import Shard, Shards
-from coverage_audit.rules._rule import Again, By, Example, Lost, Unknown
+from coverage_audit.rules._rule import Again, By, Example, Lost, Resumed, Unknown
 from coverage_audit.runlog.visits import Visits
 
 
@@ -72,6 +72,8 @@ class Run:
     remarks: Remarks = NO_REMARKS
     pieces: int = 1
     """Into how many pieces the visits are cut."""
+    joins: tuple[tuple[int, bool], ...] = ()
+    """How many steps lie before each restore, and whether it was cut inside an epoch."""
     world_size: int = 1
     others: tuple[Run, ...] = ()
     """What other ranks or processes of the same run recorded."""
@@ -125,14 +127,34 @@ def source_of(*runs: Run) -> SplitSource:
     streams = tuple(r.stream() for r in runs)
     ends = tuple(WriterEnd(s.writer, r.writer) for s, r in zip(streams, runs, strict=True))
     fingerprints = () if info.fingerprint is None else (info.fingerprint, *first.other_fingerprints)
-    return SplitSource(info, first.shards, RunInfo("run.parquet", "test", ends), streams, fingerprints)
+    history = None if not first.joins else _history(first, streams[0])
+    return SplitSource(info, first.shards, RunInfo("run.parquet", "test", ends), streams, fingerprints, history=history)
+
+
+def _history(run: Run, stream: Stream) -> History:
+    """A history of one writer: an attempt per part, each restored from the end of the one before."""
+    ends = [at for at, _ in run.joins]
+    parts = []
+    for attempt, (low, high) in enumerate(itertools.pairwise([0, *ends, len(run.steps)])):
+        numbers = {at if s.batch is None else s.batch for at, s in enumerate(run.steps) if low <= at < high}
+        visits = run.visits()
+        own = visits.take(np.isin(visits.batch, sorted(numbers)))
+        writer = Writer(attempt, run.rank, run.process)
+        parts.append(replace(stream, writer=writer, visits=lambda own=own: iter((own,))))  # type: ignore[misc]
+    origins = {attempt + 1: Origin("checkpoint", attempt, at) for attempt, at in enumerate(ends)}
+    return History(tuple(parts), (tuple(parts),), ((*(cut for _, cut in run.joins), False),), origins)
 
 
 def run_of(example: Example) -> Run:
     """The run a rule's example describes; the lowest rank's, with those of the others."""
     by_rank: dict[int, list[Step]] = {}
+    joins: list[tuple[int, bool]] = []
     for epoch, batches in enumerate(example.epochs):
         for batch in batches:
+            if isinstance(batch, Resumed):
+                steps = by_rank.setdefault(0, [])
+                joins.append((len(steps), batch.cut))
+                continue
             steps = by_rank.setdefault(batch.rank if isinstance(batch, By) else 0, [])
             number = 1 + max((s.batch for s in steps if s.batch is not None), default=-1)
             if isinstance(batch, Again):
@@ -162,6 +184,7 @@ def run_of(example: Example) -> Run:
             remarks=example.remarks,
             rank=rank,
             world_size=max(size, 1),
+            joins=tuple(joins),
         )
         for rank, steps in sorted(by_rank.items() if by_rank else {0: []}.items())
     )
