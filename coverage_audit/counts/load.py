@@ -47,7 +47,7 @@ def run_of(logs: Sequence[Log]) -> RunInfo:
 def _source(run: RunInfo, declared: Sequence[Declared], dataset: Shards | None, describe: Describe) -> SplitSource:
     log, _, info = declared[0]
     # Rows of other data have other places: they cannot be counted together (CA907 says so).
-    same = [d for d in declared if d[2].fingerprint == info.fingerprint]
+    same = _one_of_peers([d for d in declared if d[2].fingerprint == info.fingerprint])
     recorded = shards_of(log, replace(info, selected=_selected([split for _, _, split in same])))
     shards = recorded
     changes: tuple[str, ...] = ()
@@ -68,6 +68,16 @@ def _source(run: RunInfo, declared: Sequence[Declared], dataset: Shards | None, 
         restart_problems=past.problems,
         history=past.history,
     )
+
+
+def _one_of_peers(declared: Sequence[Declared]) -> list[Declared]:
+    """Of the processes that share a rank because they read the same rows, the first; those of one process all stay."""
+    first: dict[tuple[int, int], int] = {}
+    for _, writer, _ in declared:
+        if writer.member >= 0:
+            key = (writer.attempt, writer.rank)
+            first[key] = min(first.get(key, writer.member), writer.member)
+    return [d for d in declared if d[1].member in (-1, first.get((d[1].attempt, d[1].rank), -1))]
 
 
 def _selected(splits: Sequence[SplitInfo]) -> RowSet | None:

@@ -48,7 +48,10 @@ class SplitInfo:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """One process that records. ``world_size`` is how many ranks it expects in all."""
+    """One process that records. ``world_size`` is how many ranks it expects in all.
+
+    ``member``: which of several processes of one rank that read the same rows it is, -1 where there is but one.
+    """
 
     attempt: int
     rank: int
@@ -57,6 +60,7 @@ class Writer:
     pid: int = 0
     host: str = ""
     splits: tuple[SplitInfo, ...] = ()
+    member: int = -1
 
     @property
     def name(self) -> str:

@@ -1,4 +1,6 @@
-"""Where this process stands among those that train together, asked of the environment once."""
+"""Where this process stands among those that train together, asked once: of the caller, the environment, and of the
+frameworks that are imported already (:mod:`~coverage_audit.recorder.world`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coverage_audit.errors import UsageError
+from coverage_audit.recorder.world import mesh_place, process_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +18,16 @@ class Place:
     """``rank`` of ``world_size`` data-parallel readers.
 
     ``launcher_id``: a run id all of them share, None where no launcher gives a real one. ``restart``: how often the
-    launcher started this job again, None where it does not count.
+    launcher started this job again, None where it does not count. ``member``: which of the processes that share the
+    rank this is (tensor- and pipeline-parallel peers read the same rows), by its place among all; -1 where each rank is
+    one process, or nothing tells them apart.
     """
 
     rank: int = 0
     world_size: int = 1
     launcher_id: str | None = None
     restart: int | None = None
+    member: int = -1
 
 
 # Rank and size by launcher. Slurm's batch script itself has a SLURM_PROCID too: only inside a step it means a rank.
@@ -35,13 +41,24 @@ _RANKS: tuple[tuple[str, str, str | None], ...] = (
 
 
 def find_place(environ: Mapping[str, str], data_parallel: tuple[int, int] | None = None) -> Place:
-    """The place by ``data_parallel=(index, size)``, else by RANK/WORLD_SIZE, SLURM_*, OMPI_*, PMI_* or TF_CONFIG.
+    """The place by ``data_parallel=(index, size)``, else by RANK/WORLD_SIZE, SLURM_*, OMPI_*, PMI_* or TF_CONFIG, else
+    by a process group that stands; a device mesh with named dimensions says which of these read the same rows.
 
     Raises :class:`UsageError` (bad-data-parallel, bad-rank) for values that cannot be a rank and a size.
     """
-    rank, world_size = _given(data_parallel) if data_parallel is not None else _rank(environ)
     launcher_id, restart = _launcher(environ)
-    return Place(rank, world_size, launcher_id, restart)
+    told = _rank(environ)
+    world = told if told is not None else process_group()
+    if data_parallel is not None:
+        rank, world_size = _given(data_parallel)
+        member = world[0] if world is not None and world[1] > world_size else -1
+        return Place(rank, world_size, launcher_id, restart, member)
+    if world is None:
+        return Place(0, 1, launcher_id, restart)
+    part = mesh_place(world[1])
+    if part is None or part == world:
+        return Place(*world, launcher_id, restart)
+    return Place(*part, launcher_id, restart, world[0])
 
 
 def _given(data_parallel: Any) -> tuple[int, int]:
@@ -58,7 +75,7 @@ def _given(data_parallel: Any) -> tuple[int, int]:
     return int(index), int(size)
 
 
-def _rank(environ: Mapping[str, str]) -> tuple[int, int]:
+def _rank(environ: Mapping[str, str]) -> tuple[int, int] | None:
     for rank_name, size_name, needed in _RANKS:
         if rank_name in environ and size_name in environ and (needed is None or needed in environ):
             rank, size = _number(environ, rank_name), _number(environ, size_name)
@@ -71,7 +88,7 @@ def _rank(environ: Mapping[str, str]) -> tuple[int, int]:
             return rank, size
     if environ.get("TF_CONFIG"):
         return _tf_config(environ["TF_CONFIG"])
-    return 0, 1
+    return None
 
 
 def _tf_config(text: str) -> tuple[int, int]:

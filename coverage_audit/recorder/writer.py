@@ -196,6 +196,7 @@ class Writer:
             world_size=place.world_size,
             launcher_id=place.launcher_id,
             restart=place.restart,
+            member=place.member,
         )
         try:
             return Journal(self.log.state, self.log.stem, sync_every=options.sync_every)

@@ -37,6 +37,7 @@ class OpenLog:
     process: int
     world_size: int
     hold: Hold
+    member: int = -1
 
     @property
     def stem(self) -> str:
@@ -46,7 +47,14 @@ class OpenLog:
     def writer(self, splits: Sequence[SplitInfo] = ()) -> Writer:
         """This process as a writer."""
         return Writer(
-            self.attempt, self.rank, self.process, self.world_size, os.getpid(), socket.gethostname(), tuple(splits)
+            self.attempt,
+            self.rank,
+            self.process,
+            self.world_size,
+            os.getpid(),
+            socket.gethostname(),
+            tuple(splits),
+            self.member,
         )
 
     def declare(
@@ -80,6 +88,7 @@ class OpenLog:
             "run_id": self.run_id,
             "schema_version": SCHEMA_VERSION,
             "world_size": writer.world_size,
+            "member": writer.member,
             "pid": writer.pid,
             "host": writer.host,
             "declared": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -99,6 +108,7 @@ def open_log(
     world_size: int,
     launcher_id: str | None,
     restart: int | None,
+    member: int = -1,
 ) -> OpenLog:
     """Join the log at ``path`` if it is this run's, else archive it (or join, or refuse) and begin a new one.
 
@@ -144,7 +154,7 @@ def open_log(
     else:
         attempt = 1 + max((a for a, r, _ in _claimed(log) if r == rank), default=-1)
     try:
-        opened = _claim(log, held.run_id, attempt, rank, world_size, held.hold)
+        opened = _claim(log, held.run_id, attempt, rank, world_size, held.hold, member)
     except OSError as error:
         held.hold.release()
         raise unwritable(state_of(log), error) from error
@@ -154,11 +164,11 @@ def open_log(
     return opened
 
 
-def _claim(log: Path, run_id: str, attempt: int, rank: int, world_size: int, hold: Hold) -> OpenLog:
+def _claim(log: Path, run_id: str, attempt: int, rank: int, world_size: int, hold: Hold, member: int = -1) -> OpenLog:
     """Take the first free process number of this attempt and rank, by creating its file."""
     process = 1 + max((p for a, r, p in _claimed(log) if (a, r) == (attempt, rank)), default=0)
     while True:
-        opened = OpenLog(log, state_of(log), run_id, attempt, rank, process, world_size, hold)
+        opened = OpenLog(log, state_of(log), run_id, attempt, rank, process, world_size, hold, member)
         try:
             fd = os.open(opened.state / f"{opened.stem}.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         except FileExistsError:

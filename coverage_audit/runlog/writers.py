@@ -80,6 +80,7 @@ def writer_of(stem: str, facts: Mapping[str, Any]) -> Writer:
         pid=int(facts.get("pid", 0)),
         host=str(facts.get("host", "")),
         splits=tuple(SplitInfo.from_json(s.pop("name"), s) for s in splits),
+        member=int(facts.get("member", -1)),
     )
 
 

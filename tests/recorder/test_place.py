@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -62,7 +64,7 @@ def test_what_the_environment_says(environ: dict[str, str], place: Place) -> Non
 
 def test_data_parallel_comes_first_and_keeps_the_run_id() -> None:
     environ = {"RANK": "3", "WORLD_SIZE": "8", "TORCHELASTIC_RUN_ID": "abc"}
-    assert find_place(environ, (1, 2)) == Place(1, 2, "abc")
+    assert find_place(environ, (1, 2)) == Place(1, 2, "abc", member=3)
 
 
 @pytest.mark.parametrize("given", [(2, 2), (-1, 2), (0, 0), (0,), 3, "01", (0.5, 2), (True, 2), (None, 2)])
@@ -85,3 +87,50 @@ def test_an_environment_that_makes_no_sense(environ: dict[str, str], message: st
     with pytest.raises(UsageError, match=message) as caught:
         find_place(environ)
     assert caught.value.slug == "bad-rank"
+
+
+def test_processes_that_share_a_rank_are_told_apart_by_their_place_among_all() -> None:
+    """GIVEN eight processes in pairs that read the same rows WHEN the pair says so THEN each keeps its own number."""
+    environ = {"RANK": "5", "WORLD_SIZE": "8"}
+    assert find_place(environ, data_parallel=(2, 4)) == Place(2, 4, member=5)
+    assert find_place(environ, data_parallel=(5, 8)) == Place(5, 8)
+    assert find_place({}, data_parallel=(2, 4)) == Place(2, 4)
+
+
+def test_a_device_mesh_says_which_ranks_read_the_same_rows() -> None:
+    """GIVEN eight ranks as torch lays them out WHEN dimensions are named THEN the data-parallel ones make the rank."""
+    script = """
+import torch.distributed as dist
+from torch.testing._internal.distributed.fake_pg import FakeStore
+from torch.distributed.device_mesh import init_device_mesh
+from coverage_audit.recorder.place import find_place
+
+def say(names, shape):
+    mesh = init_device_mesh("cpu", shape, mesh_dim_names=names)
+    place = find_place({})
+    print(names, place.rank, place.world_size, place.member)
+    del mesh
+
+dist.init_process_group("fake", store=FakeStore(), rank=5, world_size=8)
+say(None, (8,))
+say(("dp", "tp"), (4, 2))
+say(("pp", "dp_replicate", "dp_shard", "tp"), (2, 1, 2, 2))
+say(("fsdp",), (8,))
+say(("dp", "expert"), (4, 2))
+kept = init_device_mesh("cpu", (4, 2), mesh_dim_names=("dp", "tp"))
+say(("dp", "tp"), (2, 4))
+say(("dp", "tp"), (4, 2))
+part = kept["dp"]
+say(("dp", "tp"), (4, 2))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "None 5 8 -1",
+        "('dp', 'tp') 2 4 5",
+        "('pp', 'dp_replicate', 'dp_shard', 'tp') 0 2 5",
+        "('fsdp',) 5 8 -1",
+        "('dp', 'expert') 5 8 -1",
+        "('dp', 'tp') 5 8 -1",
+        "('dp', 'tp') 2 4 5",
+        "('dp', 'tp') 2 4 5",
+    ], done.stderr
