@@ -1,0 +1,298 @@
+"""Grain's DataLoader, MapDataset and IterDataset, recorded as they are iterated, with the elements of each batch.
+
+::
+
+    loader = ca.wrap(
+        grain.DataLoader(data_source=source, sampler=sampler, operations=[grain.transforms.Batch(32)], worker_count=2),
+        ca.Dataset.of(len(source)),
+    )
+    for batch in loader:
+        train(batch)
+
+Wrap the end of the pipeline: what is made from a recorded pipeline by ``map`` or ``batch`` is not recorded. The rows
+are told from indices (:mod:`~coverage_audit.adapters.grain_ids`): elements of the source are the rows of the declared
+data, in its order. Where that cannot be, for a pipeline that filters or packs, ``ids=`` says where a batch has its ids.
+``set_state`` of a recorded iterator is followed; the iterator itself is the framework's, never touched but to read
+where it stands after each batch. Worker processes appear with their numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from coverage_audit.adapters.choice import loaded
+from coverage_audit.adapters.grain_ids import NoTwinError, Padded, Twin, make_twin, repeats
+from coverage_audit.adapters.keras import make_callback, who_iterates
+from coverage_audit.errors import UsageError
+from coverage_audit.identity.batches import Answer, Identified, Unknown, count_rows, leaves, possible_lengths
+from coverage_audit.identity.ladder import Ladder
+from coverage_audit.identity.parts import handed_on
+from coverage_audit.model.event import Found
+from coverage_audit.recorder.proxy import Delegate, LoaderProxy
+from coverage_audit.recorder.recorder import Recorder
+from coverage_audit.recorder.segment import Segment
+from coverage_audit.recorder.stream import Stream
+from coverage_audit.recorder.writer import warn
+
+_set = object.__setattr__
+
+_ASTRAY = "the pipeline does not stand where its indices say"
+
+
+def takes(loader: Any) -> bool:
+    """Whether this is Grain's. Raises :class:`UsageError` (wrapped-twice) for an iterator of what is recorded."""
+    if type(loader) is GrainIterator:
+        raise UsageError("the iterator is recorded already: iterate it as it is", slug="wrapped-twice")
+    kinds = tuple(filter(None, (loaded("grain", name) for name in _KINDS)))
+    # A proxy of one is an instance of it too, as far as isinstance goes.
+    return issubclass(type(loader), kinds)
+
+
+_KINDS = ("DataLoader", "MapDataset", "IterDataset", "DataLoaderIterator")
+
+
+def adapt(loader: Any, recorder: Recorder) -> Any:
+    """A proxy of the loader; of a DataLoader's iterator, from where it stands."""
+    made_by = getattr(loader, "_data_loader", None)
+    if made_by is not None:
+        return GrainIterator(loader, Plan(made_by, recorder), recorder, begun=True)
+    kind = RecordedMap if hasattr(type(loader), "__getitem__") else RecordedGrain
+    return kind(loader, recorder, Plan(loader, recorder))
+
+
+class Plan:
+    """How the batches of a loader are known.
+
+    ``why``: why indices do not tell the rows; "" where they do. ``tells_passes``: an iteration is one pass.
+    """
+
+    def __init__(self, loader: Any, recorder: Recorder) -> None:
+        self.pipeline = getattr(loader, "_dataset", loader)
+        self.tells_passes = not (repeats(loader) or repeats(self.pipeline))
+        self.why = self._look(recorder.stream)
+        # Somebody who gives ids, or names a way, needs no advice.
+        self.by_index = not self.why and _is_open(recorder.stream)
+
+    def twin(self) -> Twin | None:
+        """The ids of one iteration, from the beginning; None where indices do not tell them."""
+        return make_twin(self.pipeline) if self.by_index else None
+
+    def _look(self, stream: Stream) -> str:
+        shards = stream.split.shards
+        try:
+            sources = make_twin(self.pipeline).sources
+        except NoTwinError as error:
+            return str(error)
+        if shards is not None and sources != shards.n_ids:
+            return f"the sources have {sources} elements and the declared data {shards.n_ids} rows"
+        return ""
+
+
+def _is_open(stream: Stream) -> bool:
+    """Whether nobody said how rows are to be found."""
+    way = stream.way
+    return isinstance(way, Ladder) and (way.made_of is not None or stream.split.shards is None)
+
+
+class RecordedGrain(LoaderProxy):
+    """Around a DataLoader or an IterDataset."""
+
+    _audit_plan: Plan
+
+    def __init__(self, inner: Any, recorder: Recorder, plan: Plan) -> None:
+        super().__init__(inner, recorder, who_iterates, make_callback)
+        _set(self, "_audit_plan", plan)
+
+    def __iter__(self) -> Any:
+        return GrainIterator(iter(self._audit_inner), self._audit_plan, self._audit_recorder)
+
+
+class RecordedMap(RecordedGrain):
+    """Around a MapDataset: elements can be had by position, unrecorded."""
+
+    def __len__(self) -> int:
+        return len(self._audit_inner)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._audit_inner[index]
+
+
+class GrainIterator(Delegate):
+    """One iteration, and after each ``set_state`` another one. ``begun``: it may stand anywhere already."""
+
+    _audit_inner: Any
+    _audit_recorder: Recorder
+    _audit_follower: Follower
+    _audit_segment: Segment | None
+    _audit_tells_pass: bool
+
+    def __init__(self, inner: Any, plan: Plan, recorder: Recorder, *, begun: bool = False) -> None:
+        _set(self, "_audit_inner", inner)
+        _set(self, "_audit_recorder", recorder)
+        _set(self, "_audit_segment", None)
+        _set(self, "_audit_follower", Follower(inner, plan, recorder.stream, begun=begun))
+
+    @property
+    def recorder(self) -> Recorder:
+        """As :attr:`~coverage_audit.recorder.proxy.LoaderProxy.recorder`."""
+        return self._audit_recorder
+
+    def callback(self) -> Any:
+        """As :meth:`~coverage_audit.recorder.proxy.LoaderProxy.callback`."""
+        return make_callback(self)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        follower, stream = self._audit_follower, self._audit_recorder.stream
+        segment = self._audit_segment
+        if segment is None:
+            segment = stream.open(told_pass=follower.begins_pass())
+            _set(self, "_audit_segment", segment)
+        try:
+            batch = next(self._audit_inner)
+        except StopIteration:
+            stream.end(segment, "exhausted")
+            raise
+        except BaseException as error:
+            follower.lose("an element raised an exception, and Grain does not say which comes next")
+            stream.end(segment, "failed", error)
+            raise
+        return follower.record(segment, batch)
+
+    def set_state(self, state: Any) -> None:
+        """Go to where ``state`` was taken; what comes then is recorded as an iteration that goes on from there."""
+        self._audit_inner.set_state(state)
+        if self._audit_segment is not None:
+            self._audit_recorder.stream.end(self._audit_segment, "closed")
+            _set(self, "_audit_segment", None)
+        self._audit_follower.find()
+
+    def close(self) -> None:
+        """Closes Grain's iterator."""
+        self._audit_inner.close()
+        if self._audit_segment is not None:
+            self._audit_recorder.stream.end(self._audit_segment, "closed")
+
+
+class Follower:
+    """Goes along with an iterator, and says of each batch which rows it holds.
+
+    Wherever the iterator's state is not the one that the ids have, the batch is unknown, and the ids go on from there.
+    """
+
+    def __init__(self, iterator: Any, plan: Plan, stream: Stream, *, begun: bool) -> None:
+        self._stream = stream
+        self._why = plan.why
+        self._by_index = plan.by_index
+        self._tells_passes = plan.tells_passes
+        self._lost = ""
+        self._twin: Twin | None = None
+        self._moved = begun
+        try:
+            self._core = _core(iterator)
+            self._twin = plan.twin()
+            self._start = None if self._twin is None else copy.deepcopy(self._twin.steps.get_state())
+        except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
+            self._lose_hooks(error)
+        if begun:
+            self.find()
+
+    def begins_pass(self) -> bool:
+        """Whether the next batch is the first of a pass, and the iteration nothing but that pass."""
+        if not self._moved or self._twin is None:
+            return self._tells_passes and not self._moved
+        return self._tells_passes and not self._lost and self._twin.steps.get_state() == self._start
+
+    def find(self) -> None:
+        """Go to where the iterator stands."""
+        self._moved = True
+        if self._twin is None:
+            return
+        try:
+            self._twin.steps.set_state(copy.deepcopy(self._core.get_state()))
+            self._lost = ""
+        except Exception as error:  # noqa: BLE001 - as above
+            self._lose_hooks(error)
+
+    def lose(self, why: str) -> None:
+        """Rows are unknown from here on, until a state is set."""
+        self._lost = why
+
+    def record(self, segment: Segment, batch: Any) -> Any:
+        """The batch to hand on."""
+        stream = self._stream
+        if stream.writer is None or not stream.writer.recording or stream.split.closed:
+            return stream.identify(batch)[0] if stream.way.alters else batch
+        if self._by_index and not self._lost:
+            answer, worker = self._answer(batch)
+            stream.put(segment, lambda: (Found.EXPLICIT, answer), worker)
+            return handed_on(batch)
+        batch, found = stream.identify(batch)
+        stream.put(segment, lambda: (stream.found, self._advised(found)))
+        return batch
+
+    def _answer(self, batch: Any) -> tuple[Answer, int]:
+        assert self._twin is not None
+        steps, workers = self._twin.steps, self._twin.workers
+        try:
+            ids = next(steps)
+            state = self._core.get_state()
+            if state != steps.get_state():
+                steps.set_state(copy.deepcopy(state))
+                return Unknown(count_rows(batch), _ASTRAY, f"it stands at {str(state)[:60]}"), -1
+        except StopIteration:
+            self.lose(_ASTRAY)
+            return Unknown(count_rows(batch), _ASTRAY, "it goes on after its last element"), -1
+        except Exception as error:  # noqa: BLE001 - as above
+            self._lose_hooks(error)
+            return Unknown(count_rows(batch), self._lost), -1
+        return _rows(ids, batch), -1 if workers is None else workers.last
+
+    def _advised(self, found: Answer | Identified) -> Answer | Identified:
+        """Where the ways of other loaders do not find rows either: why indices did not."""
+        rows = found.rows if isinstance(found, Identified) else found
+        why = self._lost or self._why
+        if not isinstance(rows, Unknown) or rows.meant or not why:
+            return found
+        return Unknown(rows.length, f"indices do not tell the rows: {why}; give ids=", rows.reason)
+
+    def _lose_hooks(self, error: Exception) -> None:
+        self._by_index = False
+        self._twin = None
+        self._lost = f"this version of Grain is built otherwise ({type(error).__name__}: {error})"
+        warn(f"rows of this Grain pipeline are looked for in its batches: {self._lost}")
+
+
+def _core(iterator: Any) -> Any:
+    """The iterator below those that only say their state otherwise, at length."""
+    core = getattr(iterator, "_iterator", iterator)
+    while type(core).__name__ == "_DataLoaderStateDatasetIterator":
+        core = core._parent
+    return core
+
+
+def _rows(ids: Any, batch: Any) -> Answer:
+    """Ids as the twin gave them, if the batch can have that many rows."""
+    if isinstance(ids, int):
+        return np.array([ids], np.int64)
+    if isinstance(ids[0], list):
+        if _has_shape(batch, (len(ids), len(ids[0]))) and len({len(each) for each in ids}) == 1:
+            return np.array(ids, np.int64).reshape(-1)
+        return Unknown(-1, "a batch of batches does not say how many rows it has")
+    lengths = possible_lengths(batch)
+    if len(ids) in lengths or (isinstance(ids, Padded) and any(length > len(ids) for length in lengths)):
+        return np.array(ids, np.int64)
+    if lengths:
+        return Unknown(count_rows(batch), "the number of ids is not the number of rows", f"{len(ids)} ids")
+    return Unknown(-1, "the batch does not say how many rows it has")
+
+
+def _has_shape(batch: Any, shape: tuple[int, ...]) -> bool:
+    """Whether all arrays of a batch have these first axes."""
+    shapes = [tuple(getattr(leaf, "shape", ()))[: len(shape)] for leaf in leaves(batch)]
+    return bool(shapes) and all(each == shape for each in shapes)
