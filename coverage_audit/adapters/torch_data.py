@@ -21,6 +21,7 @@ from coverage_audit.adapters.choice import loaded
 from coverage_audit.adapters.plain import wrap_plain
 from coverage_audit.adapters.tellers import teller_for
 from coverage_audit.adapters.torch_inband import Looker, Tagging, Tallied, Tally
+from coverage_audit.adapters.torch_order import FileOrder
 from coverage_audit.adapters.torch_rows import positions_of
 from coverage_audit.adapters.torch_watch import Plan, Watch
 from coverage_audit.errors import UsageError
@@ -110,8 +111,12 @@ def _plan(loader: Any, recorder: Recorder) -> tuple[Plan, Looker | None]:
             plan.reason = positions
         else:
             plan.positions = positions
-    has_files = any(path is not None for path in dataset.paths)
-    return plan, Looker(way, *way.made_of) if has_files and plan.positions is None else None
+    if all(path is None for path in dataset.paths):
+        return plan, None
+    if plan.positions is not None:
+        plan.files = FileOrder(dataset)
+        return plan, None
+    return plan, Looker(way, *way.made_of)
 
 
 def _install() -> list[str]:

@@ -12,10 +12,11 @@ import numpy as np
 
 from coverage_audit.adapters.tellers import Telling
 from coverage_audit.adapters.torch_inband import Tagged
+from coverage_audit.adapters.torch_order import FileOrder
 from coverage_audit.adapters.torch_rows import Positions
 from coverage_audit.identity.batches import Answer, Identified, Run, Unknown, possible_lengths
 from coverage_audit.identity.parts import handed_on
-from coverage_audit.model.event import BatchRows, Found, MarkKind
+from coverage_audit.model.event import VERIFIED, BatchRows, Found, MarkKind
 from coverage_audit.model.rows import Ints
 from coverage_audit.recorder.segment import Segment
 from coverage_audit.recorder.stream import Stream
@@ -35,7 +36,7 @@ class Plan:
     """How the rows of one loader are known. ``positions``: of its dataset in the declared data, None where indices say
     nothing. ``telling``: of the samples of an iterable dataset. ``batched``: whether an index is a list of positions.
     ``trusted``: the collate function is torch's, which drops no sample. ``verify_every``: one batch in so many is held
-    against what its arrays say themselves.
+    against what its arrays say themselves, and against ``files``.
     """
 
     stream: Stream
@@ -43,6 +44,7 @@ class Plan:
     telling: Telling | None = None
     batched: bool = True
     trusted: bool = False
+    files: FileOrder | None = None
     verify_every: int = 64
     asked: int = 0
     reason: str | None = None
@@ -176,11 +178,8 @@ class Watch:
 
     def _is_contradicted(self, batch: Any, ids: Ints) -> bool:
         """Whether the arrays of the batch say otherwise: then indices say nothing of this data from here on."""
-        told = self._plan.stream.identify(batch)[1]
-        if not isinstance(told, Identified) or (told.found & ~64) not in _SURE:
-            return False
-        rows = _ids_of(told.rows, self._plan.stream)
-        if rows is None or (len(rows) == len(ids) and bool((rows == ids).all())):
+        files = self._plan.files
+        if not self._says_otherwise(batch, ids) and (files is None or not files.is_other(batch, ids)):
             return False
         self._plan.positions = None
         reason = "the samples at the positions of the sampler are other rows of the data"
@@ -190,6 +189,13 @@ class Watch:
         )
         warn(f"{name}: {reason}, so rows are told by what batches hold. Give ids=, or declare the files in that order")
         return True
+
+    def _says_otherwise(self, batch: Any, ids: Ints) -> bool:
+        told = self._plan.stream.identify(batch)[1]
+        if not isinstance(told, Identified) or (told.found & ~VERIFIED) not in _SURE:
+            return False
+        rows = _ids_of(told.rows, self._plan.stream)
+        return rows is not None and not (len(rows) == len(ids) and bool((rows == ids).all()))
 
 
 def _because(told: Answer | Identified, reason: str, detail: str = "") -> Answer | Identified:

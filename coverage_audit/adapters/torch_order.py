@@ -1,0 +1,89 @@
+"""Are the samples at the positions of a dataset the rows at those places of the declared files? Asked of a few batches.
+
+Files taken in another order than declared are a way in which positions go wrong and nothing else shows it. A sample
+that equals its row in the file is right; samples that equal other rows are wrong; those that equal none went through
+arithmetic, and say nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coverage_audit.errors import CoverageAuditError
+from coverage_audit.identity.declared import Declared
+from coverage_audit.identity.origins import ORIGINS
+from coverage_audit.identity.parts import arrays, as_array
+from coverage_audit.identity.verification import holds
+from coverage_audit.model.rows import Ints
+from coverage_audit.sources.contents import Contents
+from coverage_audit.sources.dataset import Dataset
+
+SEARCHES = 4
+"""Batches of which samples are looked for elsewhere."""
+SAMPLES = 3
+"""Samples of a batch that are looked for: all of them must be other rows."""
+READ_AT_MOST = 16 << 20
+"""Bytes of files up to which all rows are looked at; of larger ones, the rows at the same place in other files."""
+FILES = 256
+"""Files that are looked into at most."""
+WORTH = 16
+"""Bytes of a row below which equal rows are chance."""
+
+
+class FileOrder:
+    """The rows of declared files, to be compared with batches."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._declared = Declared(dataset.paths, dataset.members, dataset.partners, [s.rows for s in dataset.shards])
+        self._contents = Contents(dataset, ORIGINS.unchanged)
+        self._searches = 0
+        sizes = [shard.bytes for shard in dataset.shards]
+        self._is_small = all(n is not None for n in sizes) and sum(n or 0 for n in sizes) <= READ_AT_MOST
+
+    def is_other(self, batch: Any, ids: Ints) -> bool:
+        """Whether ``batch`` (len(ids) samples) holds other rows of the files than ``ids``, all in the data. False
+        where it holds these, or none, or where that cannot be looked up."""
+        if self._searches == SEARCHES or not ids.size or int(ids.min()) < 0 or int(ids.max()) >= len(self._places):
+            return False
+        self._searches += 1
+        try:
+            leaves = [leaf for leaf in map(as_array, arrays(batch)) if leaf is not None]
+            leaves = [leaf for leaf in leaves if leaf.ndim and leaf.shape[0] == len(ids)]
+            if any(holds(self._declared, self._contents, leaf, ids, altered=False) for leaf in leaves):
+                return False
+            return any(self._all_elsewhere(leaf, ids) for leaf in leaves)
+        except (CoverageAuditError, OSError):
+            return False  # the files cannot be read: then they do not contradict anything
+
+    @property
+    def _places(self) -> range:
+        return range(self._dataset.shards.n_ids)
+
+    def _all_elsewhere(self, leaf: npt.NDArray[Any], ids: Ints) -> bool:
+        at = np.unique(np.linspace(0, len(ids) - 1, min(SAMPLES, len(ids)), dtype=np.int64))
+        if leaf[0].nbytes < WORTH:
+            return False
+        return all(self._is_elsewhere(leaf[place], int(ids[place])) for place in at)
+
+    def _is_elsewhere(self, sample: npt.NDArray[Any], claimed: int) -> bool:
+        offsets = self._dataset.shards.offsets
+        home = int(np.searchsorted(offsets, claimed, side="right")) - 1
+        row = claimed - int(offsets[home])
+        for shard, facts in enumerate(self._dataset.shards.items[:FILES]):
+            if self._is_small:
+                rows = np.arange(facts.rows)
+            elif shard != home and row < facts.rows:
+                rows = np.array([row])
+            else:
+                continue
+            stored = self._contents.read(shard, rows)
+            if stored.dtype.hasobject or stored[:1].size != sample.size or stored.dtype.kind not in "biuf":
+                continue
+            same = (stored.reshape(len(rows), -1).astype(sample.dtype) == sample.reshape(1, -1)).all(axis=1)
+            if bool(same.any()) and not (shard == home and bool(same[rows == row].any())):
+                return True
+        return False

@@ -1,0 +1,128 @@
+"""wrap(DataLoader): what is recorded is what the loop got, batch by batch, and the loop gets what it always got.
+
+The loops are in torch_data_scenarios.py, which run in a process of their own; here their logs are held against theirs.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coverage_audit.testing.recorded import RecordedBatch, recorded_batches
+
+SCRIPT = Path(__file__).with_name("torch_data_scenarios.py")
+SCENARIOS = [
+    key.value
+    for node in ast.parse(SCRIPT.read_text()).body
+    if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict)
+    for key in node.value.keys
+    if isinstance(key, ast.Constant) and isinstance(key.value, str)
+]
+
+UNKNOWN = {
+    "samples_dropped": "the collate function made another number of rows of a batch",
+    "stream_without_ids": "no array of the batch is known to hold rows of the declared data",
+}
+"""Where nothing says what the rows are; and what is said of that."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("torch_data")
+    environment = {k: v for k, v in os.environ.items() if k not in ("COVERAGE_AUDIT_RUN_ID", "COVERAGE_AUDIT_LOG")}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(SCRIPT), str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def told(folder: Path, name: str) -> tuple[dict[str, Any], list[RecordedBatch]]:
+    truth: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
+    return truth, recorded_batches(folder / f"{name}.parquet")
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_log_holds_what_the_loop_got(folder: Path, name: str) -> None:
+    """
+    GIVEN a real loop over a wrapped DataLoader
+    WHEN each batch says itself which rows it holds and which worker made it
+    THEN the log says the same, batch by batch, or that it is unknown where nothing can tell
+    """
+    truth, recorded = told(folder, name)
+    rows = [None if batch.rows is None else list(batch.rows) for batch in recorded]
+    if name in UNKNOWN:
+        assert rows == [None] * len(truth["rows"])
+    else:
+        assert rows == truth["rows"]
+    assert [batch.worker for batch in recorded] == truth["workers"]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_loop_gets_what_it_got_without_recording(folder: Path, name: str) -> None:
+    """GIVEN the same seeds WHEN bare and wrapped THEN equal batches, of equal types, and equal random states after."""
+    truth, _ = told(folder, name)
+    assert truth["is_itself"]
+    assert truth["as_bare"]
+    assert truth["same_states"]
+
+
+@pytest.mark.parametrize("name", sorted(set(SCENARIOS) - UNKNOWN.keys() - {"files_in_another_order"}))
+def test_nothing_is_warned_of_where_all_is_known(folder: Path, name: str) -> None:
+    assert told(folder, name)[0]["warnings"] == []
+
+
+@pytest.mark.parametrize("name", sorted(UNKNOWN))
+def test_unknown_rows_are_said_once(folder: Path, name: str) -> None:
+    (warning,) = told(folder, name)[0]["warnings"]
+    assert UNKNOWN[name] in warning
+
+
+def test_files_in_another_order_are_found_out(folder: Path) -> None:
+    """GIVEN positions that count through the files in another order than declared THEN rows by what batches hold."""
+    (warning,) = told(folder, "files_in_another_order")[0]["warnings"]
+    assert "the samples at the positions of the sampler are other rows of the data" in warning
+
+
+@pytest.mark.parametrize(
+    ("name", "passes"),
+    [
+        ("in_this_process", [0] * 7 + [1] * 7),
+        ("persistent", [0] * 7 + [1] * 7),
+        ("left_early_persistent", [0] * 3 + [1] * 3),
+        ("used_before", [0] * 7 + [1] * 7),
+        ("two_at_once", [0, 1] * 7),
+        ("never_asked", [0] * 7),
+        ("failing_in_a_worker", [0] * 6 + [1] * 6),
+        ("files_iterated_left_early", [0] * 3 + [1] * 3),
+    ],
+)
+def test_each_iteration_is_a_pass(folder: Path, name: str, passes: list[int]) -> None:
+    """GIVEN ``iter()`` again and again THEN each is a pass; one that is never asked for a batch is none."""
+    assert [batch.pass_ for batch in told(folder, name)[1]] == passes
+
+
+def test_a_batch_that_failed_was_not_delivered(folder: Path) -> None:
+    """GIVEN row 9 that cannot be read WHEN the loop goes on THEN its batch is missing, and no other."""
+    truth, recorded = told(folder, "failing")
+    assert truth["errors"] == ["RuntimeError", "RuntimeError"]
+    assert [list(b.rows) for b in recorded[:6] if b.rows is not None] == [
+        [0, 1, 2, 3, 4, 5],
+        [12, 13, 14, 15, 16, 17],
+        [18, 19, 20, 21, 22, 23],
+        [24, 25, 26, 27, 28, 29],
+        [30, 31, 32, 33, 34, 35],
+        [36, 37, 38, 39],
+    ]
