@@ -21,10 +21,7 @@ def places_of(shards: Shards | None) -> PlaceOf | None:
         return None
     mask = shards.selected.mask(shards.n_ids)
     out: PlaceOf
-    if len(mask) < np.iinfo(np.int32).max:
-        out = np.cumsum(mask, dtype=np.int32)
-    else:
-        out = np.cumsum(mask, dtype=np.int64)
+    out = np.cumsum(mask, dtype=np.int32) if len(mask) < np.iinfo(np.int32).max else np.cumsum(mask, dtype=np.int64)
     out -= 1
     return out
 

@@ -1,0 +1,93 @@
+"""What the rules about order share: which passes they judge, and which of them shuffle nothing."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from coverage_audit.counts.order import Order
+from coverage_audit.counts.tables import SplitCounts
+
+CHANCE = 1e-6
+"""How probable an order may be under uniform shuffles before it is taken for chance."""
+RUNS = 0.5
+"""Share of neighbours one place apart from which rows come in runs."""
+NOT_TRAINING = ("val", "test", "eval", "dev")
+
+
+def in_training(counts: SplitCounts) -> bool:
+    """Whether the split is trained on: data that is only evaluated may come in any order."""
+    return not counts.evaluation and not counts.split.lower().startswith(NOT_TRAINING)
+
+
+def judged_orders(counts: SplitCounts) -> list[list[Order]]:
+    """The passes of each writer whose boundaries are known and that visit two rows at least; training only."""
+    if not in_training(counts):
+        return []
+    streams: dict[int, list[Order]] = {}
+    for order in counts.orders:
+        if order.pass_from != "unknown" and order.pairs:
+            streams.setdefault(order.stream, []).append(order)
+    return list(streams.values())
+
+
+def beyond_chance(logarithms: Sequence[float], limit: float = CHANCE) -> bool:
+    """Whether independent events of these probabilities (natural logarithms) are too improbable together."""
+    return sum(logarithms) < math.log(limit)
+
+
+def log_orders(order: Order) -> float:
+    """ln of the number of orders a shuffle of this pass may take, walks of equal length."""
+    return order.walks * math.lgamma(order.visits / order.walks + 1)
+
+
+def is_stored(order: Order) -> bool:
+    """Whether each walk goes through the places in ascending order, or begins anew once."""
+    return order.descents <= order.walks
+
+
+def is_sequential_by_shard(order: Order) -> bool:
+    """Whether the rows of each shard come together and in ascending order, the shards in any."""
+    return is_unmixed(order) and order.switches is not None and order.descents <= order.switches
+
+
+def is_unmixed(order: Order) -> bool:
+    """Whether the rows of each shard come together."""
+    return order.switches is not None and order.shards is not None and order.switches <= order.shards - order.walks
+
+
+def alike(orders: Sequence[Order]) -> list[Order]:
+    """The largest group of passes that visit the same rows in the same order; empty if no two do."""
+    (key, times), *_ = Counter(_key(o) for o in orders).most_common(1)
+    return [o for o in orders if _key(o) == key] if times > 1 else []
+
+
+def _key(order: Order) -> tuple[int, int, int]:
+    return order.visits, order.order_hash, order.rows_hash
+
+
+def by_chance_alike(same: Sequence[Order], passes: int, limit: float = CHANCE) -> bool:
+    """Whether so many of the passes may well have the same order although each is shuffled anew."""
+    ways = math.log(math.comb(passes, len(same)))
+    return not beyond_chance([ways, -(len(same) - 1) * log_orders(same[0])], limit)
+
+
+def unshuffled(orders: Sequence[Order], limit: float = CHANCE) -> str:
+    """How one writer's passes go through the data without a shuffle of any kind, "" if they do not.
+
+    "stored": in storage order. "files": file by file, always in the same other order. "runs": in runs of consecutive
+    rows that always come in the same order.
+    """
+    stored = [o for o in orders if is_stored(o)]
+    if len(stored) == len(orders):
+        # 2^n - n orders of n have at most one descent.
+        chances = [o.walks * math.log(2) * (o.visits / o.walks) - log_orders(o) for o in stored if o.descents]
+        chances += [-log_orders(o) for o in stored if not o.descents]
+        return "stored" if beyond_chance(chances, limit) else ""
+    same = alike(orders)
+    if len(same) < 2 or 2 * len(same) <= len(orders) or by_chance_alike(same, len(orders), limit):
+        return ""
+    if is_sequential_by_shard(same[0]):
+        return "files"
+    return "runs" if same[0].share_consecutive > RUNS else ""

@@ -1,0 +1,99 @@
+"""Consecutive batches hold the very same rows: one buffer is filled again and again.
+
+## What it looks for
+Batches that hold exactly the rows of the batch yielded just before, in an epoch that visits these rows more than once;
+far beyond what chance does where the data has few rows.
+
+## Why it matters
+A loader that fills one array and yields it over and over is right for whoever uses each batch at once. Whoever keeps
+batches (a queue, a list, a prefetching trainer) holds the last one many times: most rows are never trained on.
+
+## How to fix it
+Yield a new array for each batch: `yield buffer.copy()`.
+
+## When it is fine
+When a batch is trained on several times on purpose: `contract="at-least-once"`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from coverage_audit.counts.tables import EpochCount, SplitCounts
+from coverage_audit.model.finding import Claim, Evidence, Severity
+from coverage_audit.model.rows import RowSet
+from coverage_audit.model.words import epochs_text, number
+from coverage_audit.rules._order import CHANCE
+from coverage_audit.rules._rule import Example, Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``batches``: how many at least; ``share``: of all batches. ``chance``: how probable so many may be in shuffles of
+    very few rows."""
+
+    batches: int = 2
+    share: float = 0.01
+    chance: float = CHANCE
+
+
+def check(counts: SplitCounts, limits: Limits) -> Iterator[Evidence]:
+    """Epochs with such batches."""
+    epochs = [e for e in counts.epochs if e.aliased_batches and e.aliased & e.repeated.rows]
+    n, of = sum(e.aliased_batches for e in epochs), sum(e.steps for e in epochs)
+    if n < limits.batches or n < limits.share * of or _by_chance(counts, n, of, limits.chance):
+        return
+    claims = tuple(_claim(e) for e in epochs if e.complete)
+    tolerated = counts.info.contract.tolerates_repeats
+    yield Evidence(
+        message=f"{number(n)} of {number(of)} batches in {epochs_text([e.epoch for e in epochs], len(counts.epochs))} "
+        "hold the very rows of the batch before",
+        cause="the loader fills one buffer again and again, and whatever keeps its batches holds the last one many "
+        "times; or it yields each batch several times",
+        fix="" if tolerated else "yield a new array for each batch (batch.copy())",
+        epochs=tuple(e.epoch for e in epochs),
+        rows=epochs[0].aliased,
+        count=sum(c.missed.size for c in claims),
+        claims=claims,
+        severity=Severity.INFO if tolerated else None,
+        numbers={"batches": n, "of": of},
+    )
+
+
+def _claim(epoch: EpochCount) -> Claim:
+    """The repeats, and the misses if these batches took the place of about as many rows."""
+    displaced = epoch.visits * epoch.aliased_batches / max(epoch.steps, 1)
+    missed = epoch.missed if 2 * displaced >= epoch.missed.size else RowSet.empty()
+    return Claim(epoch.epoch, missed, epoch.repeated.rows & epoch.aliased)
+
+
+def _by_chance(counts: SplitCounts, n: int, of: int, limit: float) -> bool:
+    """Whether shuffles may well put the same rows into ``n`` of ``of`` neighbouring batches.
+
+    Two batches of b of N rows are the same with probability 1 / C(N, b); P(X >= n) <= m^n / n! for a mean of m.
+    """
+    rows = counts.expected.size
+    size = min(counts.batch_size or max(counts.batch_sizes, default=1), rows)
+    same = math.lgamma(size + 1) + math.lgamma(rows - size + 1) - math.lgamma(rows + 1)
+    return n * (math.log(max(of, 1)) + same) - math.lgamma(n + 1) > math.log(limit)
+
+
+_FIRST = ((0, 1, 2), (2, 1, 0), (0, 1, 2), (1, 2, 0))
+_LAST = ((3, 4, 5), (3, 4, 5), (3, 4, 5), (3, 4, 5))
+RULE = Rule(
+    code="CA204",
+    name="aliased-batch",
+    severity=Severity.ERROR,
+    role="diagnosis",
+    since="0.1",
+    check=check,
+    rank=17,
+    limits=Limits(),
+    quiet=(
+        Example((3,), (((0, 1, 2),), ((2, 1, 0),), ((1, 2, 0),))),
+        Example((6,), (((0, 1, 2), (3, 4, 5)), ((3, 4, 5), (0, 1, 2)), ((0, 1, 2), (3, 4, 5)))),
+    ),
+    fires=(Example((30,), (_FIRST + _LAST,), reported=(0, 1, 2, 3, 4, 5)),),
+)
