@@ -11,8 +11,7 @@ from typing import Any
 
 from coverage_audit._version import __version__
 from coverage_audit.model.finding import Finding
-from coverage_audit.model.run import RunInfo
-from coverage_audit.result import AuditResult, EpochCount, PassCount, SplitResult, WriterCount, shard_lines
+from coverage_audit.result import AuditResult, EpochCount, PassCount, SplitCounts, SplitResult, WriterCount, shard_lines
 
 FORMAT = 1
 
@@ -72,7 +71,7 @@ def _split(split: SplitResult) -> dict[str, Any]:
             for _, name, rows, visits, seen, never, low, high in shard_lines(counts)
         ],
         "ranks": [_rank(w) for w in split.counts.writers],
-        "attempts": _attempts(counts.run, split.name),
+        "attempts": _attempts(counts, split.name),
     }  # fmt: skip
 
 
@@ -101,15 +100,27 @@ def _rank(w: WriterCount) -> dict[str, int]:
     }  # fmt: skip
 
 
-def _attempts(run: RunInfo, split: str) -> list[dict[str, Any]]:
-    """Per launch of the run: who recorded this split, and whether all of them came to an end."""
+def _attempts(counts: SplitCounts, split: str) -> list[dict[str, Any]]:
+    """Per launch of the run: who recorded this split, and whether all of them came to an end; of several launches, what
+    each restored and did, and how much of that the final weights saw."""
+    run, known = counts.run, {a.attempt: a for a in counts.attempts}
     writers = [w for w in run.writers if not w.writer.splits or split in {s.name for s in w.writer.splits}]
     out = []
     for attempt in sorted({w.writer.attempt for w in writers}):
         own = [w for w in writers if w.writer.attempt == attempt]
         complete = all(w.state in ("closed", "idle") and not w.torn for w in own)
         ranks = len({w.writer.rank for w in own})
-        out.append({"attempt": attempt, "writers": len(own), "ranks": ranks, "complete": complete})
+        facts: dict[str, Any] = {"attempt": attempt, "writers": len(own), "ranks": ranks, "complete": complete}
+        did = known.get(attempt)
+        if did is not None and len(known) > 1:
+            origin = did.origin
+            facts["restored"] = None if origin is None else {
+                "tag": origin.tag, "attempt": origin.attempt, "step": origin.step,
+            }  # fmt: skip
+            facts |= {
+                "steps": did.steps, "steps_kept": did.steps_kept, "visits": did.visits, "visits_kept": did.visits_kept,
+            }  # fmt: skip
+        out.append(facts)
     return out
 
 

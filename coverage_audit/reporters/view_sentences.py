@@ -58,7 +58,7 @@ def facts(result: AuditResult, split: SplitResult) -> tuple[str, ...]:
 def notes(result: AuditResult, split: SplitResult, verbose: bool = False) -> tuple[str, ...]:
     """What holds over the run: how often rows were seen, what explains what, how rows are known."""
     counts, totals = split.counts, split.totals
-    out = [*_needed(split, verbose), _over_the_run(split)]
+    out = [*_needed(split, verbose), *_two_truths(split), _over_the_run(split)]
     claims: Counter[str] = Counter()
     for f in result.findings:
         if f.split == split.name and f.explained > 0:
@@ -201,6 +201,20 @@ def _over_the_run(split: SplitResult) -> str:
     never = f"{bound}{number(totals.rows_never_seen)} of {number(shards.rows)} rows never seen"
     share = percent(totals.rows_never_seen, shards.rows)
     return f"over the run: {never} ({share}), the others up to {several(high, 'time')}"
+
+
+def _two_truths(split: SplitResult) -> list[str]:
+    """Every visit made, and what the final weights saw of it, where restores parted the two."""
+    counts = split.counts
+    if len(counts.attempts) < 2 or (not counts.resumes and counts.all_visits == counts.visits):
+        return []
+    attempts = several(len(counts.attempts), "attempt")
+    lost = counts.all_visits - counts.visits
+    thrown = f"; {several(lost, 'visit')} beyond the checkpoints restored" if lost else ""
+    return [
+        f"every visit made: {number(counts.all_visits)} in {several(counts.all_steps, 'step')} of {attempts}",
+        f"what the final weights saw: {number(counts.visits)} in {several(counts.steps, 'step')}{thrown}",
+    ]
 
 
 def _needed(split: SplitResult, verbose: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""The tables of a report as worded cells: epochs, passes, shards, ranks."""
+"""The tables of a report as worded cells: epochs, attempts, passes, shards, ranks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 from coverage_audit.model.contract import Contract
 from coverage_audit.model.words import several
 from coverage_audit.reporters.wording import UNKNOWN, number, printable
-from coverage_audit.result import EpochCount, PassCount, SplitCounts, SplitResult, shard_lines
+from coverage_audit.result import AttemptCount, EpochCount, PassCount, SplitCounts, SplitResult, shard_lines
 
 HEAD, TAIL, FAILING, SHORT = 5, 5, 10, 24
 SHARDS_SHOWN = 12
@@ -84,6 +84,8 @@ def epochs(split: SplitResult, verbose: bool = False) -> Table:
 def details(split: SplitResult, verbose: bool) -> Iterator[Table]:
     """The further tables: passes where the contract is per pass, shards where rows were never seen; all if verbose."""
     counts = split.counts
+    if len(counts.attempts) > 1:
+        yield _attempts(counts)
     if counts.passes and (verbose or counts.info.contract.per == "pass"):
         yield _passes(counts, verbose)
     if counts.shards is not None and (verbose or split.totals.rows_never_seen > 0):
@@ -152,6 +154,34 @@ def _ranks(split: SplitResult) -> Table:
     names = ("attempt", "rank", "process", "steps", "batches", "visits")
     lines = [Line(tuple(number(getattr(w, n)) for n in names)) for w in split.counts.writers]
     return Table("ranks", tuple(Column(n) for n in names), tuple(lines))
+
+
+def _attempts(counts: SplitCounts) -> Table:
+    columns = (
+        Column("attempt"), Column("from", right=False), Column("steps made"), Column("kept"), Column("visits", drop=1),
+        Column("of them kept", drop=2),
+    )  # fmt: skip
+    lines = [
+        Line(
+            (
+                f"{a.attempt}", _origin(a), number(a.steps), number(a.steps_kept), number(a.visits),
+                number(a.visits_kept),
+            )
+        )
+        for a in counts.attempts
+    ]  # fmt: skip
+    return Table("attempts", columns, tuple(lines))
+
+
+def _origin(attempt: AttemptCount) -> str:
+    origin = attempt.origin
+    if origin is None:
+        return "the beginning" if attempt.attempt == 0 else UNKNOWN
+    if origin.tag is None:
+        return "new weights"
+    if origin.attempt is None:
+        return f"{printable(str(origin.tag))}, not in this log"
+    return f"attempt {origin.attempt}, step {origin.step:,}"
 
 
 def _chosen(
