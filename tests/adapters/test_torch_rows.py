@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
@@ -55,6 +55,7 @@ def views(of: Any) -> Any:
     return of.flatmap(subset) | st.lists(of, min_size=1, max_size=3).map(ConcatDataset)
 
 
+@settings(deadline=None)
 @given(st.recursive(st.sampled_from(BASES), views, max_leaves=6))
 def test_positions_are_the_rows_that_are_read(dataset: Any) -> None:
     """GIVEN any nest of Subset and ConcatDataset over all bases in order THEN each position is the row it reads."""
