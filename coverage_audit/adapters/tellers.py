@@ -65,4 +65,9 @@ def teller_for(dataset: Any, declared: Dataset | None) -> Telling | None:
 _HERE = __name__.rpartition(".")[0]
 
 # (the module that is there when such a dataset can be, our module for it), as in adapters.choice.
-_FRAMEWORKS: tuple[tuple[str, str], ...] = (("datasets", "huggingface"),)
+_FRAMEWORKS: tuple[tuple[str, str], ...] = (
+    ("datasets", "huggingface"),
+    ("webdataset", "webdataset"),
+    ("streaming", "streaming"),
+    ("litdata", "litdata"),
+)

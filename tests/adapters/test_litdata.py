@@ -1,0 +1,68 @@
+"""LitData: every delivered batch under the positions of its samples, with and without workers, after a restart too."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coverage_audit.testing.recorded import recorded_batches
+
+SCRIPT = Path(__file__).with_name("litdata_scenarios.py")
+
+
+def script(*arguments: Any, home: Path) -> str:
+    """LitData keeps what it has read below the home folder."""
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "HOME": str(home)},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def data(home: Path) -> Path:
+    folder = home / "optimized"
+    script("make", folder, home=home)
+    return folder
+
+
+def run(scenario: str, data: Path, folder: Path) -> tuple[list[Any], list[Any]]:
+    log = folder / "run.parquet"
+    printed = script(scenario, data, log, home=data.parent)
+    (line,) = (line for line in printed.splitlines() if line.startswith("delivered "))
+    return json.loads(line.removeprefix("delivered ")), recorded_batches(log)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "workers"),
+    [
+        ("two_passes-0", {-1}),
+        ("two_passes-2", {0, 1}),
+        ("by_torch-2", {0, 1}),
+        ("resumed-0", {-1}),
+        ("resumed-2", {0, 1}),
+        ("subsampled-2", {0, 1}),
+        ("overridden-2", {0, 1}),
+        ("paired-2", {0, 1}),
+    ],
+)
+def test_delivered_batches_are_recorded(scenario: str, workers: set[int], data: Path, tmp_path: Path) -> None:
+    truth, log = run(scenario, data, tmp_path)
+    assert [None if batch.rows is None else list(batch.rows) for batch in log] == truth
+    assert {batch.worker for batch in log} == workers
