@@ -4,6 +4,9 @@ Of a map-style dataset the sampler's indices are the rows (:mod:`~coverage_audit
 process, with nothing added in workers; of any other the worker says what it saw
 (:mod:`~coverage_audit.adapters.torch_inband`). ``recorder`` and ``callback()`` can be had from a recorded loader, which
 does not carry them: a copy of it, deep, pickled or made anew from its parts, records nothing.
+
+The ``state_dict()`` of a loader that can be resumed is a checkpoint, and an iteration that goes on from one is restored
+from it: states are saved and loaded with the weights. Nothing is added to a state; it is known again by its values.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from coverage_audit.adapters.tellers import teller_for
 from coverage_audit.adapters.torch_inband import Looker, Tagging, Tallied, Tally
 from coverage_audit.adapters.torch_order import FileOrder
 from coverage_audit.adapters.torch_rows import positions_of
+from coverage_audit.adapters.torch_state import tag_of
 from coverage_audit.adapters.torch_watch import Plan, Watch
 from coverage_audit.errors import UsageError
 from coverage_audit.identity.ladder import Ladder
@@ -154,12 +158,17 @@ def _watch(known: Recorded, iterator: Any, loader: Any) -> Watch:
             tally = Tally()
             iterator._dataset = Tallied(iterator._dataset, plan.telling.teller, tally)
         iterator._collate_fn = Tagging(iterator._collate_fn, known.looker, tally, batched=plan.batched)
-    resumed = getattr(loader, "next_iter_state", None) is not None
+    state = getattr(loader, "next_iter_state", None)
+    resumed = state is not None
+    if resumed:
+        tag = tag_of(state)
+        if tag is not None:
+            known.recorder.restored(tag)
     return Watch(plan, resumed=resumed, building=resumed)
 
 
 def _hear_makers(kind: type) -> None:
-    """Where a loader can be resumed, know when its iterator has got to where it goes on."""
+    """Where a loader can be resumed, know when its state is taken, and when an iterator has got to where it goes on."""
     base = sys.modules[_MODULE].DataLoader
     for owner in kind.__mro__:
         if owner is not base and issubclass(owner, base) and "_get_iterator" in vars(owner):
@@ -167,6 +176,8 @@ def _hear_makers(kind: type) -> None:
                 if owner not in _with_makers:
                     _with_makers.add(owner)
                     setattr(owner, "_get_iterator", _telling_when_made(vars(owner)["_get_iterator"]))  # noqa: B010
+                    if "state_dict" in vars(owner):
+                        setattr(owner, "state_dict", _telling_when_saved(vars(owner)["state_dict"]))  # noqa: B010
 
 
 def _telling_when_made(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -179,6 +190,20 @@ def _telling_when_made(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return iterator
 
     return _get_iterator
+
+
+def _telling_when_saved(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @functools.wraps(original)
+    def state_dict(self: Any) -> Any:
+        state = original(self)
+        known = recorded(self)
+        if known is not None:
+            tag = tag_of(state)
+            if tag is not None:
+                known.recorder.checkpoint(tag)
+        return state
+
+    return state_dict
 
 
 def _check_rank(loader: Any, recorder: Recorder) -> None:

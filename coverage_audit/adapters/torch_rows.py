@@ -98,7 +98,7 @@ class Positions:
         asked = whole_numbers(positions)
         if asked is None:
             return None
-        if asked.size and not 0 <= int(asked.min()) <= int(asked.max()) < self._length:
+        if asked.size and not 0 <= np.minimum.reduce(asked) <= np.maximum.reduce(asked) < self._length:
             asked = np.where(asked < 0, asked + self._length, asked)
             if not 0 <= int(asked.min()) <= int(asked.max()) < self._length:
                 return None

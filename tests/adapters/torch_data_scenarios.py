@@ -39,6 +39,8 @@ from torch.utils.data import (
     random_split,
 )
 
+from torchdata.stateful_dataloader import StatefulDataLoader
+
 import coverage_audit as ca
 from coverage_audit.errors import RecordingWarning
 
@@ -259,6 +261,40 @@ def copied(loader: Any, got: Got) -> None:
         assert sum(1 for _ in other) == len(loader)
 
 
+def saved_and_resumed(loader: Any, got: Got) -> None:
+    """Three batches, a state; two batches that are lost; then from the state to the end, and once more."""
+    iterator = iter(loader)
+    for _ in range(3):
+        got.add(next(iterator))
+    state = loader.state_dict()
+    for _ in range(2):
+        got.add(next(iterator))
+    del iterator
+    loader.load_state_dict(pickle.loads(pickle.dumps(state)))
+    two_epochs(loader, got)
+
+
+def asked_for_its_state_first(loader: Any, got: Got) -> None:
+    loader.state_dict()
+    two_epochs(loader, got)
+
+
+def resumed_at_the_end(loader: Any, got: Got) -> None:
+    """A state of the end of the data: the next iteration is a whole one."""
+    for batch in loader:
+        got.add(batch)
+    loader.load_state_dict(loader.state_dict())
+    two_epochs(loader, got)
+
+
+def stateful(dataset: Any = None, **options: Any) -> Callable[[Path], Any]:
+    def make(folder: Path) -> Any:
+        data = Rows() if dataset is None else dataset(folder)
+        return StatefulDataLoader(data, **({"batch_size": B} | options))
+
+    return make
+
+
 @dataclass
 class Scenario:
     make: Callable[[Path], Any]
@@ -404,6 +440,21 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "windows": Scenario(
         loader(lambda folder: WindowsOfFiles(files(folder)[0]), num_workers=2, shuffle=True), data=from_files
+    ),
+    "stateful": Scenario(stateful(shuffle=True)),
+    "stateful_resumed": Scenario(stateful(shuffle=True), saved_and_resumed),
+    "stateful_workers_resumed": Scenario(stateful(shuffle=True, num_workers=2), saved_and_resumed),
+    "stateful_between_snapshots": Scenario(
+        stateful(shuffle=True, num_workers=2, snapshot_every_n_steps=2, persistent_workers=True), saved_and_resumed
+    ),
+    "stateful_as_they_come": Scenario(stateful(num_workers=2, in_order=False), by_luck=True),
+    "stateful_asked_first": Scenario(stateful(shuffle=True, num_workers=2), asked_for_its_state_first),
+    "stateful_at_the_end": Scenario(stateful(num_workers=2), resumed_at_the_end),
+    "stateful_from_files": Scenario(
+        stateful(lambda folder: FromFiles(files(folder))), saved_and_resumed, data=from_files
+    ),
+    "stateful_from_files_by_workers": Scenario(
+        stateful(lambda folder: FromFiles(files(folder)), num_workers=2), saved_and_resumed, data=from_files
     ),
     "samples_dropped": Scenario(loader(collate_fn=drop_some)),
     "stream_without_ids": Scenario(loader(Stream(), num_workers=2)),
