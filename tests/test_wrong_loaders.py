@@ -267,9 +267,9 @@ STORIES: dict[str, tuple[Make, str, tuple[int, int, int], str, str]] = {
         "batch first, repeat afterwards",
     ),
     "drawn at random": (
-        generator(at_random, 50), "CA101 · CA102 · CA201 warns · CA202 warns", (3488, 3518, 7006),
-        "3,488 row-epochs missed in all 3 epochs",
-        "",
+        generator(at_random, 50), "CA203", (3488, 3518, 0),
+        "an epoch of 3,200 draws leaves out 36 % of 3,190 rows and repeats others",
+        "permute the rows once per pass, or declare contract='with-replacement'",
     ),
     "another batch size than declared": (
         generator(shuffle, 50, batch_size=32), "CA608 warns", (0, 0, 0),
@@ -286,8 +286,11 @@ def data(tmp_path: Path) -> ca.Dataset:
 
 
 def named(result: ca.AuditResult) -> str:
-    """Errors by their code, warnings as 'CA606 warns', in the order of the report."""
-    loud = [f for f in result.findings if f.severity is not Severity.INFO]
+    """Errors by their code, warnings as 'CA606 warns', in the order of the report.
+
+    Without those about order: most of these loaders read their shards one after the other (test_order_failures.py).
+    """
+    loud = [f for f in result.findings if f.severity is not Severity.INFO and not f.code.startswith("CA3")]
     return " · ".join(f.code if f.severity is Severity.ERROR else f"{f.code} warns" for f in loud)
 
 

@@ -11,6 +11,8 @@ from coverage_audit.counts.tables import SplitCounts
 
 CHANCE = 1e-6
 """How probable an order may be under uniform shuffles before it is taken for chance."""
+FEW_FILES = 1e-2
+"""The same for the order of files whose rows are not shuffled: a few passes over a few of them must do."""
 RUNS = 0.5
 """Share of neighbours one place apart from which rows come in runs."""
 NOT_TRAINING = ("val", "test", "eval", "dev")
@@ -43,8 +45,8 @@ def log_orders(order: Order) -> float:
 
 
 def is_stored(order: Order) -> bool:
-    """Whether each walk goes through the places in ascending order, or begins anew once."""
-    return order.descents <= order.walks
+    """Whether each walk goes through the places in ascending order, or begins anew once in the middle of a shard."""
+    return order.descents == 0 or (order.descents <= order.walks and not (order.switches and is_unmixed(order)))
 
 
 def is_sequential_by_shard(order: Order) -> bool:
@@ -67,10 +69,18 @@ def _key(order: Order) -> tuple[int, int, int]:
     return order.visits, order.order_hash, order.rows_hash
 
 
-def by_chance_alike(same: Sequence[Order], passes: int, limit: float = CHANCE) -> bool:
-    """Whether so many of the passes may well have the same order although each is shuffled anew."""
-    ways = math.log(math.comb(passes, len(same)))
-    return not beyond_chance([ways, -(len(same) - 1) * log_orders(same[0])], limit)
+def by_chance_alike(same: Sequence[Order], orders: Sequence[Order], limit: float = CHANCE) -> bool:
+    """Whether so many of a writer's passes may well have the same order although each is shuffled anew."""
+    ways = min(_log_shuffles(o, orders) for o in same)
+    return not beyond_chance([math.log(math.comb(len(orders), len(same))), -(len(same) - 1) * ways], limit)
+
+
+def _log_shuffles(order: Order, orders: Sequence[Order]) -> float:
+    """ln of the number of orders this shuffle can give: it may move whole runs of rows, or whole batches, only."""
+    pieces = order.visits - order.consecutive
+    if any(o.batches.sums == order.batches.sums and o.order_hash != order.order_hash for o in orders):
+        pieces = min(pieces, order.batches.n)
+    return order.walks * math.lgamma(pieces / order.walks + 1)
 
 
 def unshuffled(orders: Sequence[Order], limit: float = CHANCE) -> str:
@@ -86,7 +96,7 @@ def unshuffled(orders: Sequence[Order], limit: float = CHANCE) -> str:
         chances += [-log_orders(o) for o in stored if not o.descents]
         return "stored" if beyond_chance(chances, limit) else ""
     same = alike(orders)
-    if len(same) < 2 or 2 * len(same) <= len(orders) or by_chance_alike(same, len(orders), limit):
+    if len(same) < 2 or 2 * len(same) <= len(orders) or by_chance_alike(same, orders, FEW_FILES):
         return ""
     if is_sequential_by_shard(same[0]):
         return "files"

@@ -40,7 +40,7 @@ def check(counts: SplitCounts, limits: Limits) -> Iterator[Evidence]:
     best, passes, frozen, streams = None, 0, 0, judged_orders(counts)
     for orders in streams:
         same = alike(orders)
-        if not same or by_chance_alike(same, len(orders), limits.chance) or unshuffled(orders, limits.chance):
+        if not same or by_chance_alike(same, orders, limits.chance) or unshuffled(orders, limits.chance):
             continue
         frozen += 1
         if best is None or len(same) > len(best):

@@ -83,5 +83,5 @@ RULE = Rule(
         Example((10,), (_SHUFFLED, _STORED)),
         Example((4,), (((0, 1), (2, 3)),)),
     ),
-    fires=(Example((10,), (_STORED, _STORED)), Example((3, 3, 4), (_FILES, _FILES))),
+    fires=(Example((10,), (_STORED, _STORED)), Example((3, 3, 4), (_FILES,) * 6)),
 )

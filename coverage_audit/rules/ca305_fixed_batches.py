@@ -28,7 +28,14 @@ from coverage_audit.counts.order import Order
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Evidence, Severity
 from coverage_audit.model.words import number
-from coverage_audit.rules._order import CHANCE, beyond_chance, judged_orders, log_orders
+from coverage_audit.rules._order import (
+    CHANCE,
+    beyond_chance,
+    is_sequential_by_shard,
+    judged_orders,
+    log_orders,
+    unshuffled,
+)
 from coverage_audit.rules._rule import Example, Rule
 
 
@@ -46,6 +53,9 @@ def check(counts: SplitCounts, limits: Limits) -> Iterator[Evidence]:
     """Neighbouring passes of one writer that differ in order and share batches."""
     fixed, compared, shares, chances = 0, 0, [], []
     for orders in judged_orders(counts):
+        # Rows that are not shuffled at all, or inside no shard, share batches for that reason.
+        if unshuffled(orders) or all(is_sequential_by_shard(o) for o in orders):
+            continue
         for before, after in itertools.pairwise(orders):
             if min(before.batches.several, after.batches.several) < 2 or before.order_hash == after.order_hash:
                 continue
