@@ -99,6 +99,7 @@ _FRAMEWORKS: tuple[tuple[str, str], ...] = (
     ("keras", "keras_pydataset"),
     ("tensorflow", "tf_data"),
     ("datasets", "huggingface"),
+    ("webdataset", "webdataset"),
     ("grain", "grain"),
     ("torch.utils.data", "torch_data"),
 )

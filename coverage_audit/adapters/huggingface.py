@@ -23,7 +23,6 @@ the rows to a torch DataLoader over the iterable dataset.
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -142,26 +141,18 @@ class _Examples(_Told):
 class _DatasetProxy(LoaderProxy):
     """``iter(dataset)`` and ``dataset.iter(batch_size)`` are iterations, each with what is known of its rows."""
 
-    _audit_streams: weakref.WeakKeyDictionary[Any, Stream]
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        object.__setattr__(self, "_audit_streams", weakref.WeakKeyDictionary())
-
     def __iter__(self) -> Any:
-        inner = iter(self._audit_inner)
-        self._audit_streams[inner] = self._audit_stream_of(1, is_batched=False)
-        return self._audit_open(sys._getframe(1), inner, self._audit_pass())
+        stream = self._audit_stream_of(1, is_batched=False)
+        return self._audit_told(sys._getframe(1), iter(self._audit_inner), stream)
 
     def iter(self, batch_size: int, drop_last_batch: bool = False) -> Any:
         """As the dataset's own."""
         inner = self._audit_inner.iter(batch_size, drop_last_batch=drop_last_batch)
-        self._audit_streams[inner] = self._audit_stream_of(batch_size, is_batched=True)
-        return self._audit_open(sys._getframe(1), inner, self._audit_pass())
+        return self._audit_told(sys._getframe(1), inner, self._audit_stream_of(batch_size, is_batched=True))
 
-    def _audit_open(self, frame: Any, inner: Any, pass_: int | None = None) -> Any:
-        iterator = super()._audit_open(frame, inner, pass_)
-        object.__setattr__(iterator, "_audit_stream", self._audit_streams.get(inner, self._audit_stream))
+    def _audit_told(self, frame: Any, inner: Any, stream: Stream) -> Any:
+        iterator = self._audit_open(frame, inner, self._audit_pass())
+        object.__setattr__(iterator, "_audit_stream", stream)
         return iterator
 
     def _audit_pass(self) -> int | None:

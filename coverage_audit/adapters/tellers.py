@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from coverage_audit.identity.batches import Answer
@@ -40,11 +40,13 @@ class Teller(Protocol):
 class Telling:
     """``teller``: for the workers. ``rows``: in the process that trains, from the tags of the samples of a batch, in
     their order, to its rows; Unknown with the number of samples or rows, and a reason, where they do not say. Must not
-    raise for tags of its teller, None among them. ``found``: how those rows are known."""
+    raise for tags of its teller, None among them. ``found``: how those rows are known. ``goes_on``: asked with the
+    loader that begins to iterate, whether the dataset then goes on in the middle of a pass, after a restart."""
 
     teller: Teller
     rows: Callable[[Sequence[Any]], Answer]
     found: Found = Found.EXPLICIT
+    goes_on: Callable[[Any], bool] = field(default=lambda _loader: False)
 
 
 Maker = Callable[[Any, "Dataset | None"], Telling | None]

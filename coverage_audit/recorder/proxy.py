@@ -125,7 +125,9 @@ class SegmentIterator(_Pulls):
         fresh = segment.yields == 0 and segment.ended is None and self._audit_stream.split.last is segment
         if fresh and self._audit_proxy._audit_opener(frame) == (None, False):
             return self
-        return self._audit_proxy._audit_open(frame, self._audit_inner, pass_=segment.pass_)
+        again = self._audit_proxy._audit_open(frame, self._audit_inner, pass_=segment.pass_)
+        _set(again, "_audit_stream", self._audit_stream)  # an adapter's own, of this iteration, goes on
+        return again
 
 
 class GeneratorSegment(_Generates, SegmentIterator):
