@@ -15,6 +15,7 @@ import weakref
 from typing import Any
 
 from coverage_audit.adapters.feed import FEEDS, Feed
+from coverage_audit.adapters.keras_checkpoints import Checkpoints
 from coverage_audit.errors import UsageError
 from coverage_audit.model.event import MarkKind
 from coverage_audit.recorder.proxy import GeneratorProxy, LoaderProxy
@@ -22,6 +23,8 @@ from coverage_audit.recorder.trainer import Trainer
 from coverage_audit.recorder.writer import Writer, warn
 
 _ADAPTER = "keras.src.trainers.data_adapters.generator_data_adapter"
+
+_BUILDERS = ("_symbolic_build", "_maybe_symbolic_build")
 
 _peekers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 """The adapters that peeked at something wrapped, by their ids, for as long as they live."""
@@ -67,8 +70,8 @@ def builds_a_model() -> bool:
     for top in sys._current_frames().values():
         frame: types.FrameType | None = top
         while frame is not None:
-            if frame.f_code.co_name == "_symbolic_build" and "iterator" in frame.f_locals:
-                return frame.f_locals["iterator"] is not None
+            if frame.f_code.co_name in _BUILDERS and frame.f_locals.get("iterator") is not None:
+                return True
             frame = frame.f_back
     return False
 
@@ -168,12 +171,21 @@ def _callback_class() -> type[Any]:
             self._trainer = trainer
             self._trained = trained
             self._evaluated = evaluated
+            self._checkpoints: Checkpoints | None = None
 
         def __deepcopy__(self, memo: dict[int, Any]) -> CoverageCallback:
             return type(self)(self._trainer)
 
         def __reduce__(self) -> tuple[Any, ...]:
             return _inert, ()
+
+        def set_model(self, model: Any) -> None:
+            super().set_model(model)
+            trainer = self._trainer
+            if trainer is not None and self._checkpoints is None:
+                with trainer.writer.guard():
+                    self._checkpoints = Checkpoints(trainer, model)
+                    self._checkpoints.install()
 
         def on_train_begin(self, logs: Any = None) -> None:
             frame = sys._getframe(1)
@@ -182,8 +194,12 @@ def _callback_class() -> type[Any]:
         def on_train_end(self, logs: Any = None) -> None:
             self._tell(lambda t: t.train_end(self))
             self._over(sys._getframe(1))
+            self._unwatch()
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            checkpoints, frame = self._checkpoints, sys._getframe(1)
+            if checkpoints is not None:
+                self._tell(lambda _: checkpoints.training_begun(frame))
             self._tell(lambda t: t.epoch(self, MarkKind.EPOCH_BEGIN, epoch))
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -194,6 +210,9 @@ def _callback_class() -> type[Any]:
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             self._tell(lambda t: t.batch_end(self, t.fit, batch))
+            checkpoints = self._checkpoints
+            if checkpoints is not None and checkpoints.due:
+                self._tell(lambda _: checkpoints.step_told())
 
         def on_test_begin(self, logs: Any = None) -> None:
             frame = sys._getframe(1)
@@ -202,6 +221,8 @@ def _callback_class() -> type[Any]:
         def on_test_end(self, logs: Any = None) -> None:
             self._tell(lambda t: t.test_end(self))
             self._over(sys._getframe(1))
+            if self._trainer is not None and self._trainer.fit is None:
+                self._unwatch()
 
         def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
             self._tell(lambda t: t.batch_begin(self, t.evaluation, batch))
@@ -227,6 +248,11 @@ def _callback_class() -> type[Any]:
             feed = FEEDS.wrapped(adapter, trainer.writer)
             if feed is not None:
                 feed.refuse(adapter)
+
+        def _unwatch(self) -> None:
+            checkpoints, self._checkpoints = self._checkpoints, None
+            if checkpoints is not None:
+                checkpoints.uninstall()
 
         def _over(self, frame: types.FrameType) -> None:
             """A wrapped loader is iterated by nobody's loop from here on."""
