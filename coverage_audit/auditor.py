@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from coverage_audit.claims import Settled, settle
 from coverage_audit.config import Config, Gates
+from coverage_audit.counts.leaks import compare_splits
 from coverage_audit.counts.load import run_of, sources_of
 from coverage_audit.counts.local import count_split
 from coverage_audit.counts.tables import Counts, SplitCounts
@@ -52,7 +53,7 @@ def audit(
             f"{log}: no split was declared in it: nothing was wrapped, or the process died before; record again",
             slug="no-splits",
         )
-    counts = Counts(run_of(reads), tuple(count_split(source) for source in sources))
+    counts = Counts(run_of(reads), tuple(compare_splits([count_split(source) for source in sources])))
     shards = {source.info.name: source.shards for source in sources}
 
     def steps() -> pd.DataFrame:

@@ -78,3 +78,13 @@ class EpochShare:
     def shared(self) -> int:
         """Surplus visits because several ranks saw the row."""
         return sum((k - 1) * rows for k, rows in self.by_ranks.items())
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRows:
+    """Rows of a split that another one, ``split``, visited too. ``comparable``: whether the two have shards of which it
+    is known that they are the same."""
+
+    split: str
+    rows: RowSet = field(default_factory=RowSet.empty)
+    comparable: bool = True

@@ -18,7 +18,7 @@ from coverage_audit.counts.attempts import AttemptCount, WriterCount
 from coverage_audit.counts.order import Order
 from coverage_audit.counts.remarks import NO_REMARKS, Remarks
 from coverage_audit.counts.resumes import Resume
-from coverage_audit.counts.shares import EpochShare
+from coverage_audit.counts.shares import EpochShare, SharedRows
 from coverage_audit.model.rows import Repeats, RowSet
 from coverage_audit.model.run import RunInfo, SplitInfo
 from coverage_audit.model.shards import Shards
@@ -187,6 +187,8 @@ class SplitCounts:
     planned: bool = False
     shares: tuple[EpochShare, ...] = ()
     """Who saw what of each epoch, one entry for each attempt that took part in it."""
+    others: tuple[SharedRows, ...] = ()
+    """For a split that evaluates: what it shares with each one that trains."""
 
     @property
     def divided(self) -> bool:

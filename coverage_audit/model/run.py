@@ -12,7 +12,10 @@ from coverage_audit.model.shards import Shards
 
 @dataclass(frozen=True, slots=True)
 class SplitInfo:
-    """What a writer declared for one split. ``fingerprint`` is None when no dataset was given."""
+    """What a writer declared for one split. ``fingerprint`` is None when no dataset was given.
+
+    ``home``: where the data lies, hashed; shards of one name are the same data where one process gives them one home.
+    """
 
     name: str
     fingerprint: str | None = None
@@ -21,6 +24,7 @@ class SplitInfo:
     batch_size: int | None = None
     steps_per_epoch: int | None = None
     epochs: int | None = None
+    home: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -30,6 +34,7 @@ class SplitInfo:
             "batch_size": self.batch_size,
             "steps_per_epoch": self.steps_per_epoch,
             "epochs": self.epochs,
+            "home": self.home,
         }
 
     @classmethod
@@ -43,6 +48,7 @@ class SplitInfo:
             batch_size=facts.get("batch_size"),
             steps_per_epoch=facts.get("steps_per_epoch"),
             epochs=facts.get("epochs"),
+            home=facts.get("home"),
         )
 
 

@@ -25,6 +25,7 @@ from coverage_audit.recorder.stream import Stream
 from coverage_audit.recorder.ways import choose_way
 from coverage_audit.recorder.writer import LogOptions, warn, writer_at
 from coverage_audit.sources.dataset import Dataset
+from coverage_audit.sources.home import home_of
 
 DEFAULT_LOG = "run.parquet"
 
@@ -87,6 +88,7 @@ class Recorder:
             batch_size=batch_size,
             steps_per_epoch=steps_per_epoch,
             epochs=epochs,
+            home=None if dataset is None else home_of(dataset),
         )
         place = find_place(os.environ, data_parallel)
         disabled = os.environ.get("COVERAGE_AUDIT_DISABLE", "") not in ("", "0")

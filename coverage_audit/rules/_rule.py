@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from coverage_audit.counts.remarks import NO_REMARKS, Remarks
+from coverage_audit.counts.shares import SharedRows
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.errors import ConfigError, UsageError
 from coverage_audit.model.contract import Contract
@@ -80,7 +81,8 @@ class Example:
 
     ``reported``: the ids a firing rule names. ``dataset=False``: no denominator. ``writer``: how the record ends.
     ``other_data``: a second fingerprint was recorded. ``remarks``: what the recorder noticed. ``world_size``: ranks
-    that were expected, by default those that have batches. The rest is what the loader or trainer declared or told.
+    that were expected, by default those that have batches. ``shared``: rows that other splits visited too. The rest is
+    what the loader or trainer declared or told.
     """
 
     shards: tuple[int, ...]
@@ -97,6 +99,7 @@ class Example:
     other_data: bool = False
     remarks: Remarks = NO_REMARKS
     world_size: int | None = None
+    shared: tuple[SharedRows, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from coverage_audit.counts.local import count_split
 from coverage_audit.counts.remarks import NO_REMARKS, Remarks
+from coverage_audit.counts.shares import SharedRows
 from coverage_audit.counts.source import EpochFacts, History, Origin, SplitSource, Stream
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.contract import Contract
@@ -77,6 +78,8 @@ class Run:
     world_size: int = 1
     others: tuple[Run, ...] = ()
     """What other ranks or processes of the same run recorded."""
+    shared: tuple[SharedRows, ...] = ()
+    """Rows that other splits visited too."""
 
     def visits(self) -> Visits:
         """The run's visits, as a reader would give them."""
@@ -106,7 +109,8 @@ class Run:
 
     def count(self) -> SplitCounts:
         """Count it with the real engine."""
-        return count_runs(self, *self.others)
+        counts = count_runs(self, *self.others)
+        return replace(counts, others=self.shared) if self.shared else counts
 
 
 def count_runs(*runs: Run) -> SplitCounts:
@@ -188,7 +192,7 @@ def run_of(example: Example) -> Run:
         )
         for rank, steps in sorted(by_rank.items() if by_rank else {0: []}.items())
     )
-    return replace(first, others=tuple(others))
+    return replace(first, others=tuple(others), shared=example.shared)
 
 
 def visits_of(
