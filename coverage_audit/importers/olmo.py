@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from coverage_audit.importers.block import Block, bad_value, place
 from coverage_audit.importers.opened import Tell, opened
 
 BLOCK = 4 << 20
+_PIECE = 1 << 18
 _TAB, _NEWLINE = 9, 10
 _LIMITS = np.iinfo(np.int64)
 
@@ -30,22 +32,37 @@ def read_olmo(path: Path, tell: Tell) -> Iterator[Block]:
 
     Raises :class:`LogError` (import-value), and :class:`CutOff` at the end of a file that breaks off.
     """
-    where, line, rest = str(path), 1, b""
+    where, line, rest, ended_by = str(path), 1, b"", ""
     with opened(path, tell) as file:
         while True:
-            try:
-                text = file.read(BLOCK)
-            except (EOFError, zlib.error) as error:
-                raise CutOff(f"{where} breaks off after line {line - 1}: {error}") from error
-            if not text:
-                break
+            text, ended_by = _read(file)
             whole, newline, rest = (rest + text).rpartition(b"\n")
             if newline:
                 block = parse(whole + newline, where, line)
                 line += len(block.sizes)
                 yield block
+            if ended_by or not text:
+                break
+    if ended_by:
+        raise CutOff(f"{where} breaks off after line {line - 1} ({ended_by})")
     if rest:
         raise CutOff(f"{where} breaks off in line {line}")
+
+
+def _read(file: BinaryIO) -> tuple[bytes, str]:
+    """The next block; and why nothing more can be read, where that is no proper end."""
+    parts: list[bytes] = []
+    try:
+        size = 0
+        while size < BLOCK:
+            piece = file.read1(min(_PIECE, BLOCK))  # type: ignore[attr-defined]  # all we open have it
+            if not piece:
+                break
+            parts.append(piece)
+            size += len(piece)
+    except (EOFError, zlib.error) as error:
+        return b"".join(parts), str(error)
+    return b"".join(parts), ""
 
 
 def parse(text: bytes, where: str, line: int) -> Block:

@@ -33,7 +33,7 @@ def opened(path: Path, tell: Tell) -> Iterator[BinaryIO]:
     with open(path, "rb", buffering=0) as raw:
         told = io.BufferedReader(_Told(raw, tell), _CHUNK)
         wrap = _COMPRESSED.get(path.suffix.lower())
-        plain = told if wrap is None else io.BufferedReader(wrap(told), _CHUNK)
+        plain = told if wrap is None else wrap(told)
         yield cast(BinaryIO, plain)
 
 
