@@ -158,13 +158,15 @@ def _watch(known: Recorded, iterator: Any, loader: Any) -> Watch:
             tally = Tally()
             iterator._dataset = Tallied(iterator._dataset, plan.telling.teller, tally)
         iterator._collate_fn = Tagging(iterator._collate_fn, known.looker, tally, batched=plan.batched)
+    goes_on = plan.telling is not None and plan.telling.goes_on(loader)
     state = getattr(loader, "next_iter_state", None)
-    resumed = state is not None
-    if resumed:
+    if state is not None:
         tag = tag_of(state)
-        if tag is not None:
-            known.recorder.restored(tag)
-    return Watch(plan, resumed=resumed, building=resumed)
+        if tag is None:
+            goes_on = True
+        else:
+            known.recorder.restored(tag)  # from here on, its checkpoint says in which pass it goes on
+    return Watch(plan, resumed=goes_on, building=state is not None)
 
 
 def _hear_makers(kind: type) -> None:

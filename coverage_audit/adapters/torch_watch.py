@@ -60,26 +60,26 @@ class Plan:
 
 
 class Watch:
-    """One iterator's. ``resumed``: it goes on in the middle of the data."""
+    """One iterator's. ``resumed``: it goes on in the middle of a pass, and no checkpoint says in which. ``building``:
+    what is pulled now is nobody's: it goes to where it was left off, or was made before it was recorded."""
 
-    __slots__ = ("_plan", "_segment", "_sent", "_task", "building", "last", "resumed", "worker")
+    __slots__ = ("_plan", "_resumed", "_segment", "_sent", "_task", "building", "last", "worker")
 
     def __init__(self, plan: Plan, *, resumed: bool = False, building: bool = False) -> None:
         self._plan = plan
+        self._resumed = resumed
         self._segment: Segment | None = None
         self._sent: dict[int, Any] = {}
         self._task: Any = NOTHING
         self.last: Any = NOTHING
         """The index that the sampler gave last."""
         self.worker = -1
-        self.resumed = resumed
         self.building = building
-        """What is pulled now is nobody's: it goes to where it was left off, or was made before it was recorded."""
 
     def begin(self, *, first: bool) -> None:
         """The iterator begins the data anew; ``first``: it is being made."""
         if not first:
-            self.building = self.resumed = False
+            self.building = self._resumed = False
         if self._segment is not None:
             self._plan.stream.end(self._segment, "closed")
         self._segment = None
@@ -155,8 +155,7 @@ class Watch:
         """The segment of the next batch: opened when first asked for a batch; a failure begins another one."""
         segment = self._segment
         if segment is None:
-            segment = self._segment = self._plan.stream.open(told_pass=not self.resumed)
-            self.resumed = False
+            segment = self._segment = self._plan.stream.open(told_pass=not self._resumed)
         elif segment.ended == "failed":
             segment = self._segment = self._plan.stream.open(told_pass=False, pass_=segment.pass_)
         return segment
