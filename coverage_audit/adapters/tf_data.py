@@ -110,6 +110,7 @@ class DatasetFeed(Feed):
         self._open: dict[int, _Iteration] = {}
         self._last: _Iteration | None = None
         self._overlap = False
+        self._of_loop: _Iteration | None = None
         self._lock = threading.Lock()
 
     def feeds(self, adapter: Any) -> bool:
@@ -135,7 +136,10 @@ class DatasetFeed(Feed):
             iteration = self._open.get(token)
             if iteration is None:
                 token = next(self._tokens)
-                iteration = self._open[token] = _Iteration(token, self._begin())
+                iteration = _Iteration(token, self._begin())
+                self._open[token] = iteration
+                if self.owner is not None and iteration.segment is not None:
+                    self._of_loop = iteration
             elif token != max(self._open):
                 self._overlap = True
             self._last = iteration
@@ -160,10 +164,20 @@ class DatasetFeed(Feed):
                 if segment is not None:
                     self.stream.end(segment, "exhausted")
 
+    def begin(self, adapter: Any) -> None:
+        super().begin(adapter)
+        self._of_loop = None
+
+    def over(self, adapter: Any) -> None:
+        super().over(adapter)
+        self._of_loop = None
+
     def _begin(self) -> Segment | None:
         """Nothing is recorded of what Keras takes to build a model: the loop begins the data anew."""
         if not self.records(None) or (self.standing and builds_a_model()):
             return None
+        if self._of_loop is not None and self._of_loop.token in self._open:
+            self._end(self._of_loop)  # a take() behind it; a loop takes nothing new before it has used up the old
         segment = self.open(told_pass=self.told_pass)
         segment.prompt = self.prompt
         return segment
