@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ENDLESS = 20
-"""Passes of one iteration from which on it is taken for one without end."""
+"""Passes over the data (by the rows of its batches, where they tell) after which an iteration has no end."""
 
 
 def assert_full_coverage(
@@ -101,13 +101,11 @@ def _train(loader: Any, kind: type, epochs: int, steps: int | None, rows: int) -
                 loader.recorder.step()
 
 
-def _batches(loader: Any, kind: type) -> Iterator[Any]:
-    """One iteration; of what has only a length and items (a Keras PyDataset), these."""
+def _batches(loader: Any, kind: type) -> Iterable[Any]:
+    """One iteration. What has only items is asked for no more of them than its length says."""
     if hasattr(kind, "__iter__") or not hasattr(kind, "__len__"):
-        yield from loader
-        return
-    for index in range(len(loader)):
-        yield loader[index]
+        return iter(loader)
+    return itertools.islice(loader, len(loader))
 
 
 def _ending(batches: Iterable[Any], rows: int) -> Iterator[Any]:
@@ -116,8 +114,8 @@ def _ending(batches: Iterable[Any], rows: int) -> Iterator[Any]:
     for n, batch in enumerate(batches):
         if seen > ENDLESS * max(rows, 1):
             raise UsageError(
-                f"the loader gave {n:,} batches, which is {ENDLESS} times the {rows:,} rows of the data, and goes on: "
-                "give steps_per_epoch=, the batches of one epoch",
+                f"the loader gave {n:,} batches for {rows:,} rows and goes on: give steps_per_epoch=, the batches of "
+                "one epoch",
                 slug="endless-loader",
             )
         seen += max(count_rows(batch), 1)

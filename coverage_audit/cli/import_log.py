@@ -141,7 +141,7 @@ def find_files(paths: Sequence[str], kind: str) -> list[Path]:
             f"{' '.join(paths)} leads to no {kind} file: name the files, or a folder or glob of them",
             slug="import-files",
         )
-    return [Path(p) for p in dict.fromkeys(found)]
+    return [Path(p) for p in dict.fromkeys(map(os.path.normpath, found))]
 
 
 def _is_of(path: str, kind: str) -> bool:
