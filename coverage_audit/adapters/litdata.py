@@ -33,7 +33,12 @@ def teller(dataset: Any, declared: Dataset | None) -> Telling | None:
         return None
     # Of this rank or worker alone, len() would be another number.
     samples = sum(int(size) for size in _sizes(dataset))
-    return Telling(AskedItems(_Positions()), rows_among(samples, declared))
+    return Telling(AskedItems(_Positions()), rows_among(samples, declared), goes_on=_goes_on)
+
+
+def _goes_on(loader: Any) -> bool:
+    """Whether a state was loaded: into LitData's loader, which keeps it until its pass is over, or into the dataset."""
+    return bool(getattr(loader, "restore", False) or getattr(loader.dataset, "_state_dict", None))
 
 
 class _Positions:

@@ -23,6 +23,7 @@ from coverage_audit.adapters.asked_items import AskedItems, asks_itself
 from coverage_audit.adapters.choice import loaded
 from coverage_audit.adapters.tellers import Telling
 from coverage_audit.identity.batches import Answer, Unknown
+from coverage_audit.recorder.writer import warn
 
 if TYPE_CHECKING:
     from coverage_audit.sources.dataset import Dataset
@@ -33,7 +34,24 @@ def teller(dataset: Any, declared: Dataset | None) -> Telling | None:
     kind = loaded("streaming", "StreamingDataset")
     if kind is None or not issubclass(type(dataset), kind) or not asks_itself(dataset, kind, "__iter__"):
         return None
-    return Telling(AskedItems(sample_id), rows_among(int(dataset.size), declared))
+    return Telling(AskedItems(sample_id), rows_among(int(dataset.size), declared), goes_on=_goes_on)
+
+
+def _goes_on(loader: Any) -> bool:
+    """Whether ``load_state_dict`` was called for the epoch that begins, and not at its first sample.
+
+    What the dataset works out for itself in answering is for the process that iterates; here it is put back.
+    """
+    dataset = loader.dataset
+    before = dict(vars(dataset))
+    try:
+        _, samples = dataset._resume(dataset._parallel_rank_world, dataset.next_epoch)
+    except (AttributeError, TypeError, ValueError) as error:
+        warn(f"this version of MosaicML Streaming does not say where it resumes ({error}): no pass is told")
+        return True
+    finally:
+        vars(dataset).update(before)
+    return bool(samples > 0)
 
 
 def sample_id(_dataset: Any, index: Any) -> int | None:

@@ -66,3 +66,14 @@ def test_delivered_batches_are_recorded(scenario: str, workers: set[int], data: 
     truth, log = run(scenario, data, tmp_path)
     assert [None if batch.rows is None else list(batch.rows) for batch in log] == truth
     assert {batch.worker for batch in log} == workers
+
+
+def test_a_resumed_loader_goes_on_in_its_pass(data: Path, tmp_path: Path) -> None:
+    """What comes after a restart is not told as a pass from its beginning."""
+    _, log = run("resumed-2", data, tmp_path)
+    assert [batch.pass_ for batch in log] == [0] * 3 + [-1] * 7
+
+
+def test_every_iteration_of_a_loader_is_a_pass(data: Path, tmp_path: Path) -> None:
+    _, log = run("two_passes-0", data, tmp_path)
+    assert [batch.pass_ for batch in log] == [0] * 10 + [1] * 10
