@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from coverage_audit.counts.lineage import (
@@ -60,6 +60,12 @@ def look_back(declared: Sequence[Declared], info: SplitInfo, shards: Shards | No
             parts_out.append(tuple(_joined([part], info, base) for part in parts))
             cuts.append(tuple(is_cut(part) for part in parts))
         base += max((_n_epochs_in(parts, info, base) for parts in stitches), default=0)
+    if not streams_out:  # whoever went on has done nothing yet
+        last = lineage.chains[-1][-1].leg.attempt
+        idle = [
+            replace(_stream(s.declared, info, 0), visits=lambda: iter(())) for s in stories if s.writer.attempt == last
+        ]
+        streams_out, parts_out, cuts = idle, [()] * len(idle), [()] * len(idle)
     history = History(
         writers=tuple(_stream(d, info, 0) for d in declared),
         parts=tuple(parts_out),

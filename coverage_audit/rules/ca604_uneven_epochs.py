@@ -25,6 +25,7 @@ from coverage_audit.counts.alignment import Alignment, ends_by_itself, fits_pass
 from coverage_audit.counts.tables import EpochCount, SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.words import epochs_text, listed, number, several
+from coverage_audit.rules._resume import judge
 from coverage_audit.rules._rule import Example, Rule
 
 
@@ -53,7 +54,8 @@ def _odd(counts: SplitCounts) -> Iterator[Evidence]:
         return
     if declared is not None and declared > usual and len({e.steps for e in epochs}) == 1 and counts.exhausted:
         usual = declared
-    odd = [e for e in epochs if e.steps != usual and not _as_it_should(counts, e, usual)]
+    resumed = {e for found in judge(counts) for e in found.epochs}  # their length is a fault of the restore
+    odd = [e for e in epochs if e.steps != usual and e.epoch not in resumed and not _as_it_should(counts, e, usual)]
     if not odd:
         return
     alignment = Alignment(counts)
