@@ -110,11 +110,11 @@ SLUGS = {
     "bad-verify-every": "verify_every= is a whole number above 0: one batch in so many is held against the files.",
     "no-tracer": "The files of the dataset are not those of a tracer. `coverage-audit tracer PATHS -o DIR` makes one.",
     "bad-steps-per-epoch": "steps_per_epoch= is a whole number above 0, or left out.",
-    "not-a-generator": "callback() tells trained steps from yielded ones for wrapped generators. Wrap a generator, "
-    "or call .recorder.step() in a loop of your own.",
+    "not-a-generator": "callback() tells trained steps from yielded ones for what Keras trains on: generators, "
+    "PyDatasets and tf.data datasets. Wrap one of these, or call .recorder.step() in a loop of your own.",
     "not-iterable": "What is wrapped must be a loader: something that yields batches.",
-    "unsupported-loader": "Loaders of this kind cannot be wrapped yet, because the trainer would read past the "
-    "recorder. The message says what to wrap instead.",
+    "unsupported-loader": "A dataset that tf.distribute has dealt to its devices cannot be wrapped, because the parts "
+    "of its batches go their own ways. Wrap the dataset itself and train without a strategy.",
     "wrapped-twice": "A loader is wrapped once; wrapping the wrapper would record every batch twice.",
     # Logs to import.
     "import-column": "A table of steps has a column of steps and one of ids (step, global_step; ids, id, index, "
