@@ -70,7 +70,11 @@ def adapt(data: Any, recorder: Recorder) -> Any:
     Raises :class:`UsageError` (bad-ids).
     """
     stream = recorder.stream
-    element = element_of(data.element_spec, stream.way)
+    try:
+        element = element_of(data.element_spec, stream.way)
+    except UsageError:
+        recorder.close()
+        raise
     feed = DatasetFeed(data, stream, element, standing=True)
     recorded = _shown(data, feed) if stream.writer is not None else _bare(data, element)
     recorded.recorder = recorder

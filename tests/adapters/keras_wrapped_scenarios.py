@@ -64,7 +64,8 @@ class Bench:
         self.warned: list[str] = []
 
     def wrap(self, data: Any, split: str = "train", **options: Any) -> Any:
-        wrapped = ca.wrap(data, ca.Dataset.of(10_000, name=split), self.log, **({"ids": 2, "split": split} | options))
+        given: dict[str, Any] = {"ids": 2, "split": split} | options
+        wrapped = ca.wrap(data, ca.Dataset.of(10_000, name=split), self.log, **given)
         self.recorders.append(wrapped.recorder)
         return wrapped
 

@@ -75,7 +75,7 @@ def test_wrapped_once_is_enough(tmp_path: Path) -> None:
 def test_a_callback_needs_a_generator(tmp_path: Path) -> None:
     loader = ca.wrap([1, 2], None, tmp_path / "run.parquet", identify="off")
     with pytest.raises(
-        UsageError, match=r"callback\(\) of a list: trained steps are told for generators only"
+        UsageError, match=r"callback\(\) of a list: Keras trains on generators, PyDatasets and tf.data datasets"
     ) as caught:
         loader.callback()
     assert caught.value.slug == "not-a-generator"
@@ -96,8 +96,10 @@ class Data(keras.utils.PyDataset):
     def __len__(self):
         return 3
 
+data = ca.wrap(Data(), ca.Dataset.of(6), sys.argv[1], split="files", ids=lambda batch: [batch])
+print(isinstance(data, keras.utils.PyDataset), len(data), data[1], type(pickle.loads(pickle.dumps(data))) is Data)
 try:
-    adapter_for(Data())
+    adapter_for(data)
 except UsageError as error:
     print(error.slug)
 loader = torch.utils.data.DataLoader(range(6), batch_size=2)
@@ -119,15 +121,16 @@ print("tensorflow" in sys.modules)
 def test_frameworks_that_are_loaded(tmp_path: Path) -> None:
     """
     GIVEN Keras (torch backend) and torch
-    THEN a PyDataset is refused, a DataLoader is an iterable, callbacks can be copied and pickled, and nothing
-         imports TensorFlow
+    THEN a PyDataset stays one and is not wrapped twice, a DataLoader is an iterable, callbacks can be copied and
+         pickled, and nothing imports TensorFlow
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(FRAMEWORKS), str(tmp_path / "run.parquet")],
         env={"PATH": "", "KERAS_BACKEND": "torch"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout.splitlines() == [
-        "unsupported-loader",
+        "True 3 1 True",
+        "wrapped-twice",
         "True 3 [[0, 1], [2, 3], [4, 5]]",
         "True",
         "True",

@@ -126,7 +126,8 @@ def test_epochs_and_fits(folder_of: Any, backend: str, name: str, fits: list[tup
     ("backend", "name", "dropped"),
     [
         # tf.data shows a batch when its step takes it, PyDatasets are taken to their end.
-        *((backend, name, 0) for backend in BACKENDS for name in ("pipeline_in_part", "pipeline_stopped", "files_twice")),
+        *((backend, name, 0) for backend in BACKENDS
+          for name in ("pipeline_in_part", "pipeline_stopped", "pipeline_goes_on", "files_twice")),
         # Nor is anything kept of what builds a model, is predicted on, or validates the very data it trains on.
         *((backend, f"{kind}_{what}", 0) for backend in BACKENDS for kind in ("files", "pipeline")
           for what in ("unbuilt", "predicted", "in_both_places")),
