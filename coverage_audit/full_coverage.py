@@ -104,7 +104,7 @@ def _train(loader: Any, kind: type, epochs: int, steps: int | None, rows: int) -
 def _batches(loader: Any, kind: type) -> Iterable[Any]:
     """One iteration. What has only items is asked for no more of them than its length says."""
     if hasattr(kind, "__iter__") or not hasattr(kind, "__len__"):
-        return iter(loader)
+        return loader  # type: ignore[no-any-return]
     return itertools.islice(loader, len(loader))
 
 

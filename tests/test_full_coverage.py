@@ -124,7 +124,7 @@ def test_gates_and_contracts() -> None:
     ca.assert_full_coverage(more, DATA, ids="id")
     for gate in ({"max_repeated": 0}, {"fail_on": "repeated"}, {"fail_on": ["CA201"]}, {"contract": "exactly-once"}):
         with pytest.raises(AssertionError, match="CA201 repeated-rows"):
-            ca.assert_full_coverage(more, DATA, ids="id", **gate)  # type: ignore[arg-type]
+            ca.assert_full_coverage(more, DATA, ids="id", **gate)
 
 
 @pytest.mark.parametrize("loader", [endless(), Fresh()], ids=["generator", "iterable"])
