@@ -42,6 +42,10 @@ class Recorder:
                         train(x[rows])
                         rec.step(rows)
 
+    Micro-batches of accumulated gradients are steps: tell each where it is computed. In a loop around a compiled step
+    (JAX) tell the rows outside of it. ``state_dict()`` saved with the weights, and ``load_state_dict()`` after they
+    were loaded, tell what the final weights saw when the run was stopped in between (``resume=True``).
+
     The arguments are those of :func:`~coverage_audit.adapters.choice.wrap`, and ``verify_every`` instead of what is
     configured. All recorders of a process that name the
     same log share one writer; the log is closed when its last split is, or at exit.
