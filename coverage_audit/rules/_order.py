@@ -91,9 +91,9 @@ def unshuffled(orders: Sequence[Order], limit: float = CHANCE) -> str:
     """
     stored = [o for o in orders if is_stored(o)]
     if len(stored) == len(orders):
-        # 2^n - n orders of n have at most one descent.
-        chances = [o.walks * math.log(2) * (o.visits / o.walks) - log_orders(o) for o in stored if o.descents]
-        chances += [-log_orders(o) for o in stored if not o.descents]
+        # One of n! orders has no descent, fewer than 2^n have at most one.
+        rotated = any(o.descents for o in orders)
+        chances = [min((o.visits * math.log(2) if rotated else 0.0) - log_orders(o), 0.0) for o in orders]
         return "stored" if beyond_chance(chances, limit) else ""
     same = alike(orders)
     if len(same) < 2 or 2 * len(same) <= len(orders) or by_chance_alike(same, orders, FEW_FILES):

@@ -52,8 +52,9 @@ def check(counts: SplitCounts, limits: Limits) -> Iterator[Evidence]:
     if not orders or any(unshuffled(of_stream) for of_stream in streams):
         return
     spanning = any(p.batches_span_shards for p in counts.passes)
-    # A pass that has only begun shows too little; the others decide.
-    enough = [o for o in orders if math.sqrt(o.pairs) > limits.z / (1 - limits.locality)]
+    # A pass that has only begun may look shuffled: its part of the data is no larger than the buffer.
+    longest = max(o.visits for o in orders)
+    enough = [o for o in orders if 2 * o.visits >= longest and math.sqrt(o.pairs) > limits.z]
     if not enough or not all(_in_order(o, limits) or (spanning and _by_shards(o, limits)) for o in enough):
         return
     rows, exact = _buffer(enough, limits)
