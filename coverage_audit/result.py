@@ -88,7 +88,7 @@ class AuditResult:
     - ``passes``: split, rank, pass, pass_from, complete, batches, visits, unique, missed, repeated, partial_batches
     - ``samples``: split, id, shard, row, visits: one line per expected row, visits over the run
     - ``shards``: split, shard, rows, visits, rows_seen, rows_never_seen, min_visits, max_visits
-    - ``ranks``: split, attempt, rank, process, steps, batches, visits: one line per writer
+    - ``ranks``: split, attempt, rank, process, steps, batches, visits, unique: one line per writer
     - ``steps``: split, attempt, rank, process, worker, fit, epoch, batch, step, stage, found, rows, first_shard,
       first_row: one line per consumption and per yield that was never consumed; reads the log again
     """
@@ -162,11 +162,11 @@ class AuditResult:
     @cached_property
     def ranks(self) -> pd.DataFrame:
         lines = (
-            (s.name, w.attempt, w.rank, w.process, w.steps, w.batches, w.visits)
+            (s.name, w.attempt, w.rank, w.process, w.steps, w.batches, w.visits, w.unique)
             for s in self.splits
             for w in s.counts.writers
         )
-        return _frame(("split", "attempt", "rank", "process", "steps", "batches", "visits"), lines)
+        return _frame(("split", "attempt", "rank", "process", "steps", "batches", "visits", "unique"), lines)
 
     def _epoch_lines(self) -> Iterator[tuple[Any, ...]]:
         for s in self.splits:

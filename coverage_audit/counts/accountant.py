@@ -40,6 +40,8 @@ class Accountant:
             Lane(s.writer.rank, t, Ordering(s.writer.rank, i, shards, place_of, scratch))
             for i, (s, t) in enumerate(zip(source.streams, trackers, strict=True))
         ]
+        for lane in self.lanes if len(self.lanes) > 1 else ():
+            lane.seen = np.zeros(self.n_ids, np.bool_)
         # Several streams interleave in no order of their own: their consumed visits get a sequence of their own.
         self.consumed = None if len(trackers) == 1 else trackers[0].recency.copy() if trackers else None
         self.epochs: list[EpochCount] = []
@@ -120,6 +122,8 @@ class Accountant:
         epoch.steps[lane.rank] += piece.batches
         lane.steps += piece.batches
         lane.visits += len(ids)
+        if len(self.lanes) > 1:
+            lane.seen[ids] = True
         self.sharing.add(piece)
         if piece.first:
             epoch.unidentified += piece.block.unidentified

@@ -9,7 +9,8 @@ from coverage_audit.counts.source import Origin
 
 @dataclass(frozen=True, slots=True)
 class WriterCount:
-    """What one writer recorded of a split: steps consumed, batches yielded, visits of the consumed ones."""
+    """What one writer recorded of a split: steps consumed, batches yielded, visits of the consumed ones, and how many
+    different rows these visited over the run."""
 
     attempt: int
     rank: int
@@ -17,6 +18,7 @@ class WriterCount:
     steps: int
     batches: int
     visits: int
+    unique: int = 0
 
 
 @dataclass(frozen=True, slots=True)

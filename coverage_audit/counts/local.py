@@ -85,7 +85,7 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
     for epoch in filled:
         if epoch.complete:
             repeated = repeated | epoch.repeated.rows
-    writers = count_writers(source, accountant.lanes)
+    writers = count_writers(source, accountant.lanes, accountant.run_visits)
     history = source.history
     return SplitCounts(
         split=source.info.name,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from coverage_audit.counts.attempts import AttemptCount, WriterCount
 from coverage_audit.counts.blocks import Status, Tally, read_blocks
 from coverage_audit.counts.source import SplitSource, Stream
@@ -12,11 +15,19 @@ from coverage_audit.counts.unfinished import Lane
 from coverage_audit.model.run import WriterEnd
 
 
-def count_writers(source: SplitSource, lanes: Sequence[Lane]) -> tuple[WriterCount, ...]:
-    """Everything each writer recorded, whether it counts or not."""
+def count_writers(
+    source: SplitSource, lanes: Sequence[Lane], run_visits: npt.NDArray[np.uint32]
+) -> tuple[WriterCount, ...]:
+    """Everything each writer recorded, whether it counts or not. ``run_visits``: of all writers, per row."""
     if source.history is None:
         return tuple(
-            _as_count(stream, lane.steps, lane.batches, lane.visits)
+            _as_count(
+                stream,
+                lane.steps,
+                lane.batches,
+                lane.visits,
+                int(np.count_nonzero(run_visits if len(lanes) == 1 else lane.seen)),
+            )
             for lane, stream in zip(lanes, source.streams, strict=True)
         )
     return tuple(_count(source, stream) for stream in source.history.writers)
@@ -46,18 +57,20 @@ def count_attempts(source: SplitSource, writers: Sequence[WriterCount]) -> tuple
 
 def _count(source: SplitSource, stream: Stream) -> WriterCount:
     steps = batches = visits = 0
+    seen = np.zeros(0 if source.shards is None else source.shards.n_ids, np.bool_)
     for block in read_blocks(source, stream, Tally()):
         if block.status is not Status.HOLE:
             steps += len(block.number)
             visits += len(block.ids)
+            seen[block.ids] = True
         if block.status.yielded:
             batches += len(block.number)
-    return _as_count(stream, steps, batches, visits)
+    return _as_count(stream, steps, batches, visits, int(np.count_nonzero(seen)))
 
 
-def _as_count(stream: Stream, steps: int, batches: int, visits: int) -> WriterCount:
+def _as_count(stream: Stream, steps: int, batches: int, visits: int, unique: int) -> WriterCount:
     writer = stream.writer
-    return WriterCount(writer.attempt, writer.rank, writer.process, steps, batches, visits)
+    return WriterCount(writer.attempt, writer.rank, writer.process, steps, batches, visits, unique)
 
 
 def _most(writers: Sequence[WriterCount], attempt: int) -> int:

@@ -11,7 +11,7 @@ from coverage_audit.counts.order import Order
 from coverage_audit.counts.ordering import Ordering
 from coverage_audit.counts.tables import PassCount, Position, Span
 from coverage_audit.counts.tracker import Tracker
-from coverage_audit.model.rows import Ints
+from coverage_audit.model.rows import Ints, Mask
 
 NONE: Ints = np.empty(0, np.int64)
 
@@ -58,7 +58,10 @@ class OpenHole:
 
 @dataclass(slots=True)
 class Lane:
-    """One stream's state: its tracker, its pass, its part of the epoch."""
+    """One stream's state: its tracker, its pass, its part of the epoch.
+
+    ``seen``: per row whether it visited it; empty where there is no other stream.
+    """
 
     rank: int
     tracker: Tracker
@@ -71,6 +74,7 @@ class Lane:
     visits: int = 0
     passes: list[PassCount] = field(default_factory=list)
     closed: list[OpenPass] = field(default_factory=list)
+    seen: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
     orders: list[Order] = field(default_factory=list)
 
 

@@ -96,7 +96,7 @@ def _pass(p: PassCount) -> dict[str, Any]:
 def _rank(w: WriterCount) -> dict[str, int]:
     return {
         "attempt": w.attempt, "rank": w.rank, "process": w.process, "steps": w.steps, "batches": w.batches,
-        "visits": w.visits,
+        "visits": w.visits, "unique": w.unique,
     }  # fmt: skip
 
 

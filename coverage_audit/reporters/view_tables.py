@@ -151,7 +151,7 @@ def _shards(counts: SplitCounts, verbose: bool) -> Table:
 
 
 def _ranks(split: SplitResult) -> Table:
-    names = ("attempt", "rank", "process", "steps", "batches", "visits")
+    names = ("attempt", "rank", "process", "steps", "batches", "visits", "unique")
     lines = [Line(tuple(number(getattr(w, n)) for n in names)) for w in split.counts.writers]
     return Table("ranks", tuple(Column(n) for n in names), tuple(lines))
 

@@ -75,6 +75,7 @@ def test_several_writers_equal_the_definition(
     counts = count_runs(*runs)
     told = {s.epoch: plainly(s) for s in counts.shares}
     assert told == {e: s for e in range(3) if (s := slowly(e, runs)) is not None}
+    assert [w.unique for w in counts.writers] == [len({r for s in run.steps for r in s.ids or ()}) for run in runs]
     for share, epoch in zip(counts.shares, counts.epochs, strict=True):
         assert (share.unique, share.visits) == (epoch.unique, epoch.visits)
 

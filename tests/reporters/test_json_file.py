@@ -52,7 +52,7 @@ def test_one_epoch_whole() -> None:
         "CA601", "short-epoch", Severity.ERROR, "50 steps, one pass needs 51", epochs=(0,), cause="c", fix="f", rows=58,
         ranges=(("x_3.npy", 192, 250),), explains=("CA101",), explained=58,
     )  # fmt: skip
-    counts = replace(split.counts, writers=(WriterCount(0, 0, 1, 50, 50, 3132),))
+    counts = replace(split.counts, writers=(WriterCount(0, 0, 1, 50, 50, 3132, 3132),))
     result = AuditResult(story.run_info(), (replace(split, counts=counts),), (found,))
     # THEN
     document = json.loads(json_file.render(result))
@@ -97,7 +97,9 @@ def test_one_epoch_whole() -> None:
                     {"shard": "x_3.npy", "rows": 250, "visits": 192, "rows_seen": 192, "rows_never_seen": 58,
                      "min_visits": 0, "max_visits": 1},
                 ],
-                "ranks": [{"attempt": 0, "rank": 0, "process": 1, "steps": 50, "batches": 50, "visits": 3132}],
+                "ranks": [
+                    {"attempt": 0, "rank": 0, "process": 1, "steps": 50, "batches": 50, "visits": 3132, "unique": 3132},
+                ],
                 "attempts": [{"attempt": 0, "writers": 1, "ranks": 1, "complete": True}],
             }
         ],
