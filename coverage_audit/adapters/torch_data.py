@@ -248,8 +248,9 @@ def _callback_of(_: Recorded) -> Callable[[], Any]:
     def callback() -> Any:
         """A Keras callback for this loader."""
         raise UsageError(
-            "a DataLoader has no callback for Keras yet: train with `coverage-audit run`, which needs none",
-            slug="unsupported-loader",
+            "callback() of a DataLoader: Keras trains on generators, PyDatasets and tf.data datasets; wrap "
+            "(batch for batch in loader), or call .recorder.step() in a loop of your own",
+            slug="not-a-generator",
         )
 
     return callback

@@ -43,7 +43,7 @@ def moved_hooks() -> list[str]:
     for owner, methods in wanted.items():
         for name, (parameters, names) in methods.items():
             method = vars(getattr(module, owner, object)).get(name)
-            code = getattr(method, "__code__", None)
+            code = None if method is None else getattr(inspect.unwrap(method), "__code__", None)
             if (
                 method is None
                 or code is None

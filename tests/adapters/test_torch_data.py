@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import coverage_audit as ca
 from coverage_audit.testing.recorded import RecordedBatch, recorded_batches
 
 SCRIPT = Path(__file__).with_name("torch_data_scenarios.py")
@@ -108,6 +109,8 @@ def test_files_in_another_order_are_found_out(folder: Path) -> None:
         ("used_before", [0] * 7 + [1] * 7),
         ("two_at_once", [0, 1] * 7),
         ("never_asked", [0] * 7),
+        ("stateful_resumed", [0] * 5 + [1] * 4 + [2] * 7),
+        ("stateful_at_the_end", [0] * 7 + [1] * 7 + [2] * 7),
         ("failing_in_a_worker", [0] * 6 + [1] * 6),
         ("files_iterated_left_early", [0] * 3 + [1] * 3),
     ],
@@ -129,3 +132,32 @@ def test_a_batch_that_failed_was_not_delivered(folder: Path) -> None:
         [30, 31, 32, 33, 34, 35],
         [36, 37, 38, 39],
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict", "first_causes"),
+    [
+        ("as_it_should_be", "PASS", []),
+        ("every_worker_reads_all", "FAIL", ["CA402"]),
+        ("every_worker_drops_its_last", "FAIL", ["CA103"]),
+        ("the_same_are_dropped", "FAIL", ["CA103"]),
+        ("with_replacement", "FAIL", ["CA203"]),
+    ],
+)
+def test_the_first_cause_of_what_went_wrong(folder: Path, name: str, verdict: str, first_causes: list[str]) -> None:
+    """GIVEN a loader that is right, or wrong in one known way THEN the audit says so, and why."""
+    result = ca.audit(folder / f"{name}.parquet")
+    errors = [finding.code for finding in result.findings if finding.severity.name == "ERROR"]
+    assert (result.verdict.name, errors) == (verdict, first_causes)
+
+
+def test_ranks_of_a_distributed_sampler_are_padded(folder: Path) -> None:
+    """GIVEN two processes that share 11 rows WHEN each records its own THEN one row of 12 is padding."""
+    ranks = [
+        subprocess.Popen([sys.executable, "-W", "ignore", str(SCRIPT), str(folder), "rank", str(rank)])
+        for rank in range(2)
+    ]
+    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    result = ca.audit(folder / "ranks.parquet")
+    assert [finding.code for finding in result.findings if not finding.claimed_by] == ["CA404"]
+    assert sorted(len(batch.rows or ()) for batch in recorded_batches(folder / "ranks.parquet")) == [2] * 12

@@ -38,7 +38,6 @@ from torch.utils.data import (
     get_worker_info,
     random_split,
 )
-
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 import coverage_audit as ca
@@ -150,6 +149,11 @@ def seed_worker(number: int) -> None:
     np.random.seed(torch.initial_seed() % 2**31)  # noqa: NPY002
 
 
+def said(batch: Any) -> Any:
+    """For ``ids=``: the rows that a batch says it holds."""
+    return batch[0].numpy()
+
+
 def rows_in(batch: Any) -> list[int]:
     rows = batch["rows"] if isinstance(batch, dict) else batch[0]
     rows = torch.as_tensor(rows)
@@ -249,6 +253,12 @@ def never_asked(loader: Any, got: Got) -> None:
         got.add(batch)
 
 
+def three_epochs(loader: Any, got: Got) -> None:
+    for _ in range(3):
+        for batch in loader:
+            got.add(batch)
+
+
 def used_before(loader: Any, got: Got) -> None:
     """What went before the wrapping is in ``before``; here it is iterated as if nothing had been."""
     two_epochs(loader, got)
@@ -302,6 +312,7 @@ class Scenario:
     data: Callable[[Path], Any] = lambda folder: ca.Dataset.of(N, name="rows")
     before: Callable[[Any], None] = lambda loader: None
     by_luck: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def files(folder: Path) -> list[str]:
@@ -456,6 +467,18 @@ SCENARIOS: dict[str, Scenario] = {
     "stateful_from_files_by_workers": Scenario(
         stateful(lambda folder: FromFiles(files(folder)), num_workers=2), saved_and_resumed, data=from_files
     ),
+    "rows_said_by_the_batch": Scenario(loader(Stream(), num_workers=2), options={"ids": said}),
+    "every_worker_reads_all": Scenario(loader(Stream(), num_workers=2), three_epochs, options={"ids": said}),
+    "every_worker_drops_its_last": Scenario(
+        loader(Stream(shared=True), num_workers=2, drop_last=True), three_epochs, options={"ids": said}
+    ),
+    "the_same_are_dropped": Scenario(loader(drop_last=True), three_epochs),
+    "with_replacement": Scenario(
+        loader(Rows(1000), batch_size=50, sampler=RandomSampler(Rows(1000), replacement=True)),
+        three_epochs,
+        data=lambda folder: ca.Dataset.of(1000, name="rows"),
+    ),
+    "as_it_should_be": Scenario(loader(shuffle=True, num_workers=2), three_epochs),
     "samples_dropped": Scenario(loader(collate_fn=drop_some)),
     "stream_without_ids": Scenario(loader(Stream(), num_workers=2)),
 }
@@ -502,7 +525,7 @@ def run(folder: Path, name: str) -> None:
     before = states()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        loader = ca.wrap(made, scenario.data(folder), folder / f"{name}.parquet", run_id=name)
+        loader = ca.wrap(made, scenario.data(folder), folder / f"{name}.parquet", run_id=name, **scenario.options)
         assert states() == before
         scenario.loop(loader, wrapped)
         same_states = states() == bare_states
@@ -520,8 +543,28 @@ def run(folder: Path, name: str) -> None:
     (folder / f"{name}.json").write_text(json.dumps(told))
 
 
+def run_rank(folder: Path, rank: int) -> None:
+    """One of two ranks that share 11 rows: the sampler pads them to 12."""
+    sampler: Any = DistributedSampler(Rows(11), num_replicas=2, rank=rank)
+    loader = ca.wrap(
+        DataLoader(Rows(11), batch_size=2, sampler=sampler),
+        ca.Dataset.of(11, name="rows"),
+        folder / "ranks.parquet",
+        run_id="ranks",
+        data_parallel=(rank, 2),
+    )
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        for _ in loader:
+            continue
+    loader.recorder.close()
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     target = Path(sys.argv[1])
+    if sys.argv[2:3] == ["rank"]:
+        run_rank(target, int(sys.argv[3]))
+        sys.exit()
     for chosen in sys.argv[2:] or SCENARIOS:
         run(target, chosen)
