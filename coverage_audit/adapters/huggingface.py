@@ -32,6 +32,7 @@ from coverage_audit.adapters.choice import loaded
 from coverage_audit.adapters.huggingface_rows import own_rows
 from coverage_audit.adapters.keras import make_callback, who_iterates
 from coverage_audit.adapters.tellers import Telling
+from coverage_audit.adapters.torch_state import tag_of
 from coverage_audit.errors import UsageError
 from coverage_audit.identity.batches import Answer, Identified, Unknown, count_rows
 from coverage_audit.identity.explicit import Explicit, rows_given
@@ -77,8 +78,10 @@ def teller(dataset: Any, _declared: Dataset | None) -> Telling | None:
     """For iterable datasets in a torch DataLoader: the rows are in the column ``__row__``, if there is one."""
     if not _is_iterable(dataset):
         return None
-    columns = dataset.column_names
-    return Telling(RowColumn(), _rows_of_tags) if columns is None or ROW in columns else None
+    columns, states = dataset.column_names, _States()
+    if columns is not None and ROW not in columns:
+        return None
+    return Telling(RowColumn(), _rows_of_tags, goes_on=lambda loader: states.begun_from(loader.dataset) is not None)
 
 
 class RowColumn:
@@ -185,19 +188,51 @@ class MapDatasetProxy(_DatasetProxy):
         return _Positions(stream, self._audit_rows, _size, len(self._audit_inner))
 
 
+class _States:
+    """Which iteration of an iterable dataset goes on from a state.
+
+    The dataset keeps the state that it was given, and goes on from it in every iteration of that epoch: the first is
+    the resumed one, those after it are passes that begin late.
+    """
+
+    def __init__(self) -> None:
+        self._known: Any = None
+
+    def begun_from(self, dataset: Any) -> Any:
+        """The state that an iteration that begins now is the first to go on from; None for any other iteration."""
+        state = getattr(dataset, "_starting_state_dict", None)
+        if state is self._known:
+            return None
+        self._known = state
+        return state
+
+
 class IterableDatasetProxy(_DatasetProxy):
     """Around a ``datasets.IterableDataset``: examples come with their row numbers, if at all."""
 
-    _audit_resumed: Any = None
+    _audit_states: _States
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        object.__setattr__(self, "_audit_states", _States())
+
+    def state_dict(self) -> Any:
+        """As the dataset's own; the log knows it for a checkpoint."""
+        state = self._audit_inner.state_dict()
+        tag = tag_of(state)
+        if tag is not None:
+            self._audit_recorder.checkpoint(tag)
+        return state
 
     def _audit_pass(self) -> int | None:
-        # The dataset keeps the state it was given, and goes on from it in every iteration of that epoch: the first is
-        # the resumed one, those after it are passes that begin late.
-        state = getattr(self._audit_inner, "_starting_state_dict", None)
-        if state is None or state is self._audit_resumed:
+        state = self._audit_states.begun_from(self._audit_inner)
+        if state is None:
             return None
-        object.__setattr__(self, "_audit_resumed", state)
-        return -1
+        tag = tag_of(state)
+        if tag is None:
+            return -1
+        self._audit_recorder.restored(tag)  # from here on, its checkpoint says in which pass it goes on
+        return None
 
     def _audit_known(self, stream: Stream, _size: int) -> Stream:
         return _Column(stream)

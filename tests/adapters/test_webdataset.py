@@ -75,13 +75,13 @@ class TestBatchesOfTuples(_Pipeline):
 class TestLoaderOfBatches(_Pipeline):
     def make_loader(self) -> Any:
         dataset = base(self.shards).decode().to_tuple("x.npy", "cls").batched(4, partial=False)
-        return wds.WebLoader(dataset, batch_size=None, num_workers=2)
+        return wds.WebLoader(dataset, batch_size=None)
 
 
 class TestLoaderWhoseBatchesAreMixed(_Pipeline):
     def make_loader(self) -> Any:
         dataset = base(self.shards).decode().to_tuple("x.npy", "cls").batched(4)
-        loader = wds.WebLoader(dataset, batch_size=None, num_workers=2)
+        loader = wds.WebLoader(dataset, batch_size=None)
         return loader.unbatched().shuffle(30, seed=5).batched(7)
 
 
@@ -157,13 +157,10 @@ def test_stages_are_followed(tmp_path: Path, shards: list[str], made: str) -> No
     assert recorded(tmp_path) == truth
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("persistent", [False, True])
-def test_a_torch_loader_with_workers(tmp_path: Path, shards: list[str], workers: int, persistent: bool) -> None:
+def test_a_torch_loader(tmp_path: Path, shards: list[str]) -> None:
+    """With workers: see test_sample_loaders.py."""
     dataset = base(shards, shardshuffle=5).shuffle(10).decode().to_tuple("x.npy", "cls")
-    loader: Any = torch.utils.data.DataLoader(
-        dataset, batch_size=6, num_workers=workers, persistent_workers=persistent and workers > 0
-    )
+    loader: Any = torch.utils.data.DataLoader(dataset, batch_size=6)
     loader = wrap(loader, Dataset.open(shards), tmp_path / "run.parquet")
 
     truth = [rows_in(batch) for _ in range(2) for batch in loader]
@@ -171,25 +168,6 @@ def test_a_torch_loader_with_workers(tmp_path: Path, shards: list[str], workers:
 
     assert recorded(tmp_path) == truth
     assert sorted(itertools.chain(*truth)) == sorted([*range(ROWS)] * 2)
-
-
-@pytest.mark.parametrize("stages", [lambda loader: loader, lambda loader: loader.with_epoch(11)])
-def test_each_worker_has_its_share(tmp_path: Path, shards: list[str], stages: Callable[[Any], Any]) -> None:
-    dataset = base(shards).decode().to_tuple("x.npy", "cls").batched(4)
-    loader = wrap(
-        stages(wds.WebLoader(dataset, batch_size=None, num_workers=2)), Dataset.open(shards), tmp_path / "run.parquet"
-    )
-    for _ in loader:
-        continue
-    loader.recorder.close()
-
-    starts = np.cumsum([0, *SIZES])
-    of_shard = [set(range(a, b)) for a, b in itertools.pairwise(starts.tolist())]
-    seen: dict[int, set[int]] = {0: set(), 1: set()}
-    for batch in recorded_batches(tmp_path / "run.parquet"):
-        assert batch.rows is not None
-        seen[batch.worker].update(batch.rows)
-    assert seen == {0: of_shard[0] | of_shard[2] | of_shard[4], 1: of_shard[1] | of_shard[3]}
 
 
 def test_what_is_lost_on_the_way_is_unknown_and_said(tmp_path: Path, shards: list[str]) -> None:
