@@ -46,6 +46,7 @@ class BatchHashes:
         self._shifted: Words = np.empty(STRETCH, np.uint64)
         self._open: tuple[int, int] | None = None
         self._before: tuple[int, int] = (0, 0)
+        self._told = -1
         self._pass = Batches()
         self._sketch = _NONE
 
@@ -54,6 +55,10 @@ class BatchHashes:
         ids = piece.ids
         if not len(ids):
             return
+        if piece.block.pass_ != self._told:
+            # A loader that begins anew may well begin with the batch it ended with; where nobody told it so, a buffer
+            # that is filled again and again looks like passes.
+            self._told, self._before = piece.block.pass_, (0, 0)
         begins = piece.block.offset[piece.begins : piece.ends] - piece.start
         begins = begins[begins < len(ids)]
         starts = begins if len(begins) and begins[0] == 0 else np.concatenate((np.zeros(1, np.int64), begins))

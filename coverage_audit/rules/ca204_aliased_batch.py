@@ -42,7 +42,7 @@ class Limits:
 def check(counts: SplitCounts, limits: Limits) -> Iterator[Evidence]:
     """Epochs with such batches."""
     epochs = [e for e in counts.epochs if e.aliased_batches and e.aliased & e.repeated.rows]
-    n, of = sum(e.aliased_batches for e in epochs), sum(e.steps for e in epochs)
+    n, of = sum(e.aliased_batches for e in epochs), sum(sum(e.steps_by_rank.values()) for e in epochs)
     if n < limits.batches or n < limits.share * of or _by_chance(counts, n, of, limits.chance):
         return
     claims = tuple(_claim(e) for e in epochs if e.complete)
