@@ -68,3 +68,153 @@ def test_a_resume_that_is_wrong_is_named(tmp_path: Path, how: str, cause: str) -
     assert result.verdict is Verdict.FAIL
     assert causes(result) == [cause]
     assert result.splits[0].totals.unexplained == 0
+
+
+def attempt(log: Path, n: int, epochs: list[list[list[int]]], save_at: int = 0, restored: bool = False) -> None:
+    """One attempt: epochs of batches; stops after ``save_at`` steps, which it saves."""
+    with ca.Recorder(log, ca.Dataset.of(n, name="x"), run_id="r") as rec:
+        if restored:
+            rec.restored("saved")
+        steps = 0
+        for batches in epochs:
+            with rec.epoch():
+                for batch in batches:
+                    rec.step(batch)
+                    steps += 1
+                    if steps == save_at:
+                        rec.checkpoint("saved")
+                        return
+
+
+def in_batches(rows: list[int], size: int) -> list[list[int]]:
+    return [rows[at : at + size] for at in range(0, len(rows), size)]
+
+
+def test_a_shuffle_buffer_that_is_lost_leaves_rows_out(tmp_path: Path) -> None:
+    """D4: Hugging Face datasets resume without what lay in the buffer; the next epoch is whole again."""
+    import datasets
+
+    def shuffled() -> datasets.IterableDataset:
+        source = datasets.Dataset.from_dict({"i": list(range(100))}).to_iterable_dataset(num_shards=1)
+        return source.shuffle(seed=7, buffer_size=20)
+
+    first, resumed, whole = shuffled(), shuffled(), shuffled()
+    rows: list[int] = []
+    for row in first:
+        rows.append(row["i"])
+        if len(rows) == 30:
+            state = first.state_dict()
+            break
+    resumed.load_state_dict(state)
+    rest = [row["i"] for row in resumed]
+    whole.set_epoch(1)
+    log = tmp_path / "run.parquet"
+    attempt(log, 100, [in_batches(rows, 1)], save_at=30)
+    attempt(log, 100, [in_batches(rest, 1), in_batches([row["i"] for row in whole], 1)], restored=True)
+
+    result = ca.audit(log)
+
+    assert causes(result) == ["CA502"]
+    counts = result.splits[0].counts
+    assert counts.epochs[0].missed.size == 100 - len({*rows, *rest}) > 5
+    assert result.splits[0].totals.unexplained == 0
+
+
+def test_an_order_drawn_anew_repeats_as_many_as_it_misses(tmp_path: Path) -> None:
+    """R1: the state of the generator in the middle of the epoch gives another permutation, of which 5 batches are
+    skipped."""
+    import torch
+
+    generator = torch.Generator().manual_seed(3)
+    loader = torch.utils.data.DataLoader(range(64), 4, shuffle=True, generator=generator)  # type: ignore[arg-type]
+    first = [batch.tolist() for batch in loader][:5]
+    again = [batch.tolist() for batch in loader][5:]
+    log = tmp_path / "run.parquet"
+    attempt(log, 64, [first], save_at=5)
+    attempt(log, 64, [again, [b.tolist() for b in loader]], restored=True)
+
+    result = ca.audit(log)
+
+    assert causes(result) == ["CA505"]
+    epoch = result.splits[0].counts.epochs[0]
+    assert epoch.missed.size == epoch.surplus > 5
+    assert result.splits[0].totals.unexplained == 0
+
+
+def test_the_step_goes_on_and_the_data_begins_again(tmp_path: Path) -> None:
+    """L3: the first 24 of 64 rows twice, the last 24 never."""
+    rows = in_batches(list(range(64)), 4)
+    log = tmp_path / "run.parquet"
+    attempt(log, 64, [rows], save_at=6)
+    attempt(log, 64, [rows[:10], rows], restored=True)
+
+    result = ca.audit(log)
+
+    assert causes(result) == ["CA503"]
+    epoch = result.splits[0].counts.epochs[0]
+    assert (epoch.missed.size, epoch.surplus) == (24, 24)
+    assert epoch.missed.ids().tolist() == list(range(40, 64))
+
+
+def test_a_loader_state_older_than_the_weights_repeats_rows(tmp_path: Path) -> None:
+    rows = in_batches(list(range(64)), 4)
+    log = tmp_path / "run.parquet"
+    attempt(log, 64, [rows], save_at=6)
+    attempt(log, 64, [rows[4:], rows], restored=True)
+
+    assert causes(ca.audit(log)) == ["CA501"]
+
+
+def test_prefetched_batches_that_are_lost_are_missed(tmp_path: Path) -> None:
+    rows = in_batches(list(range(64)), 4)
+    log = tmp_path / "run.parquet"
+    attempt(log, 64, [rows], save_at=6)
+    attempt(log, 64, [rows[8:], rows], restored=True)
+
+    result = ca.audit(log)
+
+    assert causes(result) == ["CA502"]
+    assert result.splits[0].counts.epochs[0].missed.ids().tolist() == list(range(24, 32))
+
+
+@pytest.mark.parametrize("size", [4, 5])
+def test_dropped_remainders_are_no_fault_of_a_resume(tmp_path: Path, size: int) -> None:
+    """WHEN each epoch leaves out what fills no batch THEN a right resume stays silent about it."""
+    rows = [b for b in in_batches(list(range(63)), size) if len(b) == size]
+    log = tmp_path / "run.parquet"
+    attempt(log, 63, [rows], save_at=6)
+    attempt(log, 63, [rows[6:], rows], restored=True)
+
+    assert [f.code for f in ca.audit(log).findings if f.code.startswith("CA5")] == []
+
+
+def test_a_loader_that_tells_its_passes_goes_on_or_begins_again(tmp_path: Path) -> None:
+    """GIVEN yields only, and passes told by iter() THEN the first pass of the next attempt is the rest of the cut one,
+    unless its rows say that the data began again."""
+    rows = in_batches(list(range(64)), 4)
+
+    def yields(log: Path, batches: list[list[list[int]]], stop: int = 0, restored: bool = False) -> None:
+        for at, one in enumerate(batches):
+            loader = ca.wrap(one, ca.Dataset.of(64, name="x"), log, ids=lambda batch: (batch, batch), run_id="r")
+            if restored and at == 0:
+                loader.recorder.restored("saved")
+            for number, _ in enumerate(loader, 1):
+                if number == stop:
+                    loader.recorder.checkpoint("saved")
+                    break
+        loader.recorder.close()
+
+    right, wrong = tmp_path / "right.parquet", tmp_path / "wrong.parquet"
+    yields(right, [rows], stop=6)
+    yields(right, [rows[6:], rows], restored=True)
+    yields(wrong, [rows], stop=6)
+    yields(wrong, [rows, rows], restored=True)
+
+    counts = ca.audit(right).splits[0].counts
+    assert [(p.pass_, p.complete, p.batches, p.missed.size, p.repeated) for p in counts.passes] == [
+        (0, True, 16, 0, 0), (1, True, 16, 0, 0),
+    ]  # fmt: skip
+    assert causes(ca.audit(right)) == []
+    counts = ca.audit(wrong).splits[0].counts
+    assert [(p.pass_, p.complete, p.batches) for p in counts.passes] == [(0, False, 6), (1, True, 16), (2, True, 16)]
+    assert causes(ca.audit(wrong)) == ["CA503"]

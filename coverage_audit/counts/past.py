@@ -19,7 +19,7 @@ from coverage_audit.counts.lineage import (
 )
 from coverage_audit.counts.remarks import read_remarks, sum_remarks
 from coverage_audit.counts.source import EpochFacts, History, Origin, Stream
-from coverage_audit.counts.stitch import Part, Stitch, exhausted_from, facts_of, is_cut
+from coverage_audit.counts.stitch import Part, Stitch, exhausted_from, facts_of
 from coverage_audit.model.event import MarkKind
 from coverage_audit.model.run import SplitInfo, Writer
 from coverage_audit.model.shards import Shards
@@ -55,11 +55,12 @@ def look_back(declared: Sequence[Declared], info: SplitInfo, shards: Shards | No
     base = 0
     for chain in lineage.chains:
         stitches = [_stitched(stories, chain, rank, info, shards, base) for rank in _ranks(stories, chain)]
-        for parts in stitches:
+        for stitch in stitches:
+            parts = stitch.parts
             streams_out.append(_joined(parts, info, base))
             parts_out.append(tuple(_joined([part], info, base) for part in parts))
-            cuts.append(tuple(is_cut(part) for part in parts))
-        base += max((_n_epochs_in(parts, info, base) for parts in stitches), default=0)
+            cuts.append(tuple(stitch.is_cut(at) for at in range(len(parts))))
+        base += max((_n_epochs_in(stitch.parts, info, base) for stitch in stitches), default=0)
     if not streams_out:  # whoever went on has done nothing yet
         last = lineage.chains[-1][-1].leg.attempt
         idle = [
@@ -97,7 +98,7 @@ def _ranks(stories: Sequence[Story], chain: Sequence[Kept]) -> list[int]:
 
 def _stitched(
     stories: Sequence[Story], chain: Sequence[Kept], rank: int, info: SplitInfo, shards: Shards | None, base: int
-) -> list[Part]:
+) -> Stitch:
     stitch = Stitch(shards)
     for kept in chain:
         for story in stories:
@@ -105,7 +106,7 @@ def _stitched(
             if (writer.attempt, writer.rank) == (kept.leg.attempt, rank) and is_active(story.declared):
                 stop = None if kept.stop is None else kept.stop[rank]
                 stitch.add(story, kept.leg, stop, _is_trained(story.declared, info.name), kept.tag, base)
-    return stitch.parts
+    return stitch
 
 
 def _joined(parts: Sequence[Part], info: SplitInfo, base: int) -> Stream:

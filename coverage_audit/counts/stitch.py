@@ -164,9 +164,63 @@ class Stitch:
             batch=before.batch + end_batch - part.first_batch,
             step=before.step + cut.steps - (0 if start is None else start.steps),
             fit=before.fit if before.declared[1] is story.writer else before.fit + _n_fits(before),
-            epoch=before.epoch + _next_epoch(before, cut, part) - first_epoch(start),
+            epoch=self._next_epoch(before, cut, part) - first_epoch(start),
         )
         self.parts.append(replace(part, pass_=self._pass_shift(before, part)))
+
+    def _next_epoch(self, before: Part, cut: Place, part: Part) -> int:
+        """The epoch a part goes on with: the one the checkpoint was saved in, or the next.
+
+        The trainer's numbers decide; where it has none, whether that epoch was done.
+        """
+        marks, following = before.epochs, part.epochs
+        if not marks:
+            return before.epoch + cut.epochs
+        last = marks[-1]
+        here = before.epoch + last.epoch
+        old, new = last.number, following[0].number if following else None
+        if self.is_done(len(self.parts) - 1):
+            nothing_left = new is not None and new == old and not part.taken(following[0])
+            return here if nothing_left else here + 1
+        return here + 1 if old is not None and new == old + 1 else here
+
+    def is_done(self, at: int) -> bool:
+        """Whether the epoch a part was cut in had come to its end: said to be over, and of the usual length.
+
+        A loop that saves its weights to stop there leaves its epoch in good order, too. Without a declared length that
+        of the epochs before counts, in the first one how many of the rows had been seen.
+        """
+        part = self.parts[at]
+        if not part.epochs:
+            return False
+        last = part.epochs[-1]
+        if not part.is_over(last):
+            return False
+        taken: dict[int, int] = {}
+        for one in self.parts[: at + 1]:
+            for mark in one.epochs:
+                taken[mark.epoch + one.epoch] = taken.get(mark.epoch + one.epoch, 0) + one.taken(mark)
+        steps = taken.pop(last.epoch + part.epoch)
+        if last.steps_declared is not None:
+            return steps >= last.steps_declared
+        others = [n for n in taken.values() if n]
+        if others:
+            return steps >= AGREEMENT * max(others)
+        if self.shards is None:
+            return True
+        seen = np.unique(np.concatenate([ids_of(p, "epoch", last.epoch + part.epoch, self.shards) for p in self.parts]))
+        return len(seen) >= AGREEMENT * self.shards.rows
+
+    def is_cut(self, at: int) -> bool:
+        """Whether a part ends in the middle of an epoch; where none were told, of an iteration."""
+        part = self.parts[at]
+        if part.stop is None:
+            return False
+        if part.epochs:
+            return not self.is_done(at)
+        last = max(part.segments, key=lambda s: s.first_batch, default=None)
+        whole = last is not None and part.last_batch == last.first_batch + last.batches - 1
+        return last is not None and not (last.ended == "exhausted" and whole)
 
     def _pass_shift(self, before: Part, part: Part) -> int:
         cut = max(before.segments, key=lambda s: s.first_batch, default=None)
@@ -183,56 +237,26 @@ class Stitch:
         """Whether the first pass after a restore visits what the one before it had visited."""
         if self.shards is None:
             return False
-        seen = np.unique(np.concatenate([ids_of_pass(p, cut, self.shards) for p in self.parts]))
-        following = np.unique(ids_of_pass(part, new, self.shards))
+        seen = np.unique(np.concatenate([ids_of(p, "pass_", cut, self.shards) for p in self.parts]))
+        following = np.unique(ids_of(part, "pass_", new, self.shards))
         again = len(np.intersect1d(seen, following, assume_unique=True))
         return again > 0 and again >= AGREEMENT * min(len(seen), len(following))
 
 
-def ids_of_pass(part: Part, pass_: int, shards: Shards) -> Ints:
-    """Sample ids of the known rows that a part visits in a told pass."""
+def ids_of(part: Part, column: str, number: int, shards: Shards) -> Ints:
+    """Sample ids of the known rows that a part visits in an epoch or a told pass, by the numbers of the whole."""
     out = [np.empty(0, np.int64)]
     for visits in part.visits():
-        mine = visits.take((visits.pass_ == pass_) & (visits.shard >= 0))
+        mine = visits.take((getattr(visits, column) == number) & (visits.shard >= 0))
         first = shards.offsets[mine.shard] + mine.row
         before = np.cumsum(mine.count) - mine.count
         out.append(np.arange(int(mine.count.sum()), dtype=np.int64) + np.repeat(first - before, mine.count))
     return np.concatenate(out)
 
 
-def is_cut(part: Part) -> bool:
-    """Whether a part ends in the middle of an epoch; where none were told, of an iteration."""
-    if part.stop is None:
-        return False
-    marks = part.epochs
-    if marks:
-        return part.stop.in_epoch and not part.is_over(marks[-1])
-    last = max(part.segments, key=lambda s: s.first_batch, default=None)
-    return last is not None and not (
-        last.ended == "exhausted" and part.last_batch == last.first_batch + last.batches - 1
-    )
-
-
 def _n_fits(part: Part) -> int:
     log, writer, info = part.declared
     return 1 + max((m.fit for m in log.epoch_marks(writer) if m.split == info.name), default=0)
-
-
-def _next_epoch(before: Part, cut: Place, part: Part) -> int:
-    """The epoch a part goes on with, by the numbers of the writer before it: the one the checkpoint was saved in, or
-    the next."""
-    marks, following = before.epochs, part.epochs
-    if not marks or not cut.in_epoch:
-        return cut.epochs
-    last = marks[-1]
-    first = following[0] if following else None
-    told = first is not None and first.number is not None and last.number is not None
-    if before.is_over(last):  # saved after its last step; the end itself came later
-        nothing_left = first is not None and first.number == last.number and not part.taken(first)
-        return last.epoch if told and nothing_left else last.epoch + 1
-    if told and first is not None and last.number is not None and first.number == last.number + 1:
-        return last.epoch + 1
-    return last.epoch
 
 
 def facts_of(parts: Sequence[Part]) -> tuple[EpochFacts, ...]:
