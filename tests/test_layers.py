@@ -67,7 +67,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "importers": {"numpy", "pyarrow"},
     "identity": {"numpy"},
     "recorder": {"numpy"},
-    "adapters": {"numpy", "(keras)", "(tensorflow)"},  # torch is taken from where it is imported already
+    "adapters": {"numpy", "(keras)", "(tensorflow)", "(grain)"},  # torch is taken from where it is imported already
     "counts": {"numpy", "pandas"},
     "rules": {"numpy"},
     "result": {"numpy", "(pandas)"},
