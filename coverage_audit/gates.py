@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coverage_audit.config import Gates
+from coverage_audit.counts.processes import joint_passes
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.words import number, several
 from coverage_audit.rules._rule import find_rule
@@ -61,7 +62,7 @@ def missed_beyond_contract(counts: SplitCounts) -> tuple[int, str]:
     missed = (
         [e.missed.size for e in counts.complete_epochs]
         if contract.per == "epoch"
-        else [p.missed.size for p in counts.passes if p.complete]
+        else [p.missed.size for p in joint_passes(counts) if p.complete]
     )
     allowance = remainder_of(counts) if contract.kind == "drop-remainder" else 0
     return sum(max(n - allowance, 0) for n in missed), unit
@@ -73,7 +74,7 @@ def repeats(counts: SplitCounts) -> int:
     if per == "epoch":
         return sum(e.surplus for e in counts.complete_epochs)
     if per == "pass":
-        return sum(p.repeated for p in counts.passes if p.pass_from != "unknown")
+        return sum(p.repeated for p in joint_passes(counts) if p.pass_from != "unknown")
     visits = counts.run_visits[counts.expected.ids()] if counts.expected else counts.run_visits[:0]
     if not len(visits):
         return 0

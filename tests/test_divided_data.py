@@ -192,6 +192,22 @@ def test_a_contract_that_names_the_padding_makes_it_a_note() -> None:
     assert {f.code: f.severity for f in result.findings}["CA404"] is Severity.INFO
 
 
+@pytest.mark.parametrize(
+    ("contract", "ranks", "verdict"),
+    [
+        ("exactly-once", sampled(64, 2, 4), Verdict.PASS),
+        ("exactly-once", even(10, 4, 2), Verdict.FAIL),
+        ("at-least-once", even(10, 4, 2), Verdict.PASS),
+        ("at-least-once", sampled(1003, 4, 16, drop_last=True), Verdict.FAIL),
+    ],
+)
+def test_a_contract_per_pass_is_about_all_ranks_together(contract: str, ranks: list[Rank], verdict: Verdict) -> None:
+    n = 1 + max(r for rank in ranks for epoch in rank for _, rows in epoch for r in rows)
+    told = Contract.of({"kind": contract, "per": "pass"})
+    result = audit(n, len(ranks[0][0][0][1]), ranks, trained=False, contract=told)
+    assert result.verdict is verdict, result.splits[0].gates
+
+
 def test_what_is_said() -> None:
     def first(story: str) -> Iterator[str]:
         n, size, ranks, _ = WRONG[story]

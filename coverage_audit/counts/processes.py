@@ -10,7 +10,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import replace
 
-from coverage_audit.counts.tables import PassCount
+from coverage_audit.counts.tables import PassCount, SplitCounts
 from coverage_audit.model.rows import RowSet
 
 
@@ -44,6 +44,36 @@ def together(processes: Sequence[Sequence[PassCount]]) -> list[PassCount]:
             visits, batches = sum(p.visits for p in parts), sum(p.batches for p in parts)
             out.append(replace(first, batches=batches, visits=visits, unique=unique, missed=missed))
     return out
+
+
+def joint_passes(counts: SplitCounts) -> tuple[PassCount, ...]:
+    """The passes that a contract per pass is about: those of all ranks and processes that share the data put together.
+
+    Pass k of all is what their passes k hold, complete only if each of them is. One reader's passes are as they are.
+    """
+    if not counts.divided:
+        return counts.passes
+    of_number: dict[int, list[PassCount]] = {}
+    for count in counts.passes:
+        of_number.setdefault(count.pass_, []).append(count)
+    readers = max((len(parts) for parts in of_number.values()), default=0)
+    out = []
+    for _, parts in sorted(of_number.items()):
+        missed, visits = _in_none(parts), sum(p.visits for p in parts)
+        unique = counts.expected.size - missed.size
+        out.append(
+            replace(
+                parts[0],
+                complete=len(parts) == readers and all(p.complete for p in parts),
+                batches=max(p.batches for p in parts),
+                visits=visits,
+                unique=unique,
+                missed=missed,
+                repeated=visits - unique,
+                pass_from="unknown" if any(p.pass_from == "unknown" for p in parts) else parts[0].pass_from,
+            )
+        )
+    return tuple(out)
 
 
 def _in_none(passes: Sequence[PassCount]) -> RowSet:

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coverage_audit.counts.alignment import ends_by_itself
+from coverage_audit.counts.processes import joint_passes
 from coverage_audit.counts.tables import EpochCount, SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.words import epochs_text, number, several
@@ -82,7 +83,7 @@ def _bound(epochs: list[EpochCount]) -> str:
 
 
 def _passes(counts: SplitCounts) -> Iterator[Evidence]:
-    short = [p for p in counts.passes if p.complete and p.missed]
+    short = [p for p in joint_passes(counts) if p.complete and p.missed]
     if not short:
         return
     total = sum(len(p.missed) for p in short)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from coverage_audit.counts.processes import joint_passes
 from coverage_audit.counts.tables import EpochCount, SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.words import epochs_text, listed, number, several
@@ -53,7 +54,7 @@ def _tolerated(counts: SplitCounts) -> bool:
     contract = counts.info.contract
     if contract.per == "run" or contract.tolerates_repeats or pads_only(counts):
         return True
-    return contract.per == "pass" and not any(p.repeated for p in counts.passes if p.complete)
+    return contract.per == "pass" and not any(p.repeated for p in joint_passes(counts) if p.complete)
 
 
 def pads_only(counts: SplitCounts) -> bool:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from coverage_audit.counts.processes import joint_passes
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Evidence, Severity
 from coverage_audit.model.run import WriterEnd
@@ -98,7 +99,7 @@ def _judgeable(counts: SplitCounts) -> bool:
     if per == "run" or counts.planned:
         return True
     if per == "pass":
-        return any(p.complete for p in counts.passes)
+        return any(p.complete for p in joint_passes(counts))
     return bool(counts.complete_epochs)
 
 
