@@ -25,12 +25,13 @@ from coverage_audit.adapters.plain import wrap_plain
 from coverage_audit.adapters.tellers import teller_for
 from coverage_audit.adapters.torch_inband import Looker, Tagging, Tallied, Tally
 from coverage_audit.adapters.torch_order import FileOrder
-from coverage_audit.adapters.torch_rows import positions_of
+from coverage_audit.adapters.torch_rows import Positions, positions_of
 from coverage_audit.adapters.torch_state import tag_of
 from coverage_audit.adapters.torch_watch import Plan, Watch
 from coverage_audit.errors import UsageError
 from coverage_audit.identity.ladder import Ladder
 from coverage_audit.recorder.recorder import Recorder
+from coverage_audit.recorder.stream import Stream
 from coverage_audit.recorder.writer import warn
 
 _MODULE = "torch.utils.data.dataloader"
@@ -84,7 +85,9 @@ def adapt(loader: Any, recorder: Recorder) -> Any:
     if made is not None and torch_iterators.watch_of(made) is None:
         # That of persistent workers: used before, it begins anew with the next iter(); just made, it is that iter().
         unused = bool(getattr(loader, "_initial_iter_for_state_dict", False))
-        torch_iterators.adopt(made, Watch(plan, building=not unused))
+        watch = _watch(_recorded[key], loader)
+        watch.building = not unused
+        torch_iterators.adopt(made, watch)
     return loader
 
 
@@ -96,31 +99,42 @@ def recorded(loader: Any) -> Recorded | None:
 
 def _plan(loader: Any, recorder: Recorder) -> tuple[Plan, Looker | None]:
     """How this loader's rows are known: as the user says, by its indices, or in the process that makes its batches."""
-    stream, torch = recorder.stream, sys.modules["torch"]
-    collating = torch.utils.data._utils.collate
-    plan = Plan(
-        stream,
-        batched=loader.batch_sampler is not None,
-        trusted=loader.collate_fn in (collating.default_collate, collating.default_convert),
-    )
-    way = stream.way
-    if not isinstance(way, Ladder) or way.made_of is None or stream.split.shards is None:
+    stream = recorder.stream
+    plan = Plan(stream, batched=loader.batch_sampler is not None)
+    way = _all_ways(stream)
+    if way is None or way.made_of is None:
         return plan, None
     dataset, plan.verify_every, _ = way.made_of
-    if isinstance(loader.dataset, torch.utils.data.IterableDataset):
-        plan.telling = teller_for(loader.dataset, dataset)
-    else:
-        positions = positions_of(loader.dataset, stream.split.shards.n_ids, dataset)
-        if isinstance(positions, str):
-            plan.reason = positions
-        else:
-            plan.positions = positions
+    positions = _positions(loader, stream)
+    if isinstance(positions, str):
+        plan.reason = positions
+    elif positions is None:
+        plan.telling = teller_for(loader.dataset, dataset) if _is_iterable(loader) else None
     if all(path is None for path in dataset.paths):
         return plan, None
-    if plan.positions is not None:
+    if isinstance(positions, Positions):
         plan.files = FileOrder(dataset)
         return plan, None
     return plan, Looker(way, *way.made_of)
+
+
+def _all_ways(stream: Stream) -> Ladder | None:
+    """The ladder, where the user leaves it to us how rows are known and says what the data is."""
+    way = stream.way
+    asked = isinstance(way, Ladder) and way.made_of is not None and stream.split.shards is not None
+    return way if asked and isinstance(way, Ladder) else None
+
+
+def _positions(loader: Any, stream: Stream) -> Positions | str | None:
+    """What positions in the loader's dataset are now; see :func:`positions_of`."""
+    way, shards = _all_ways(stream), stream.split.shards
+    if way is None or way.made_of is None or shards is None or _is_iterable(loader):
+        return None
+    return positions_of(loader.dataset, shards.n_ids, way.made_of[0])
+
+
+def _is_iterable(loader: Any) -> bool:
+    return isinstance(loader.dataset, sys.modules["torch"].utils.data.IterableDataset)
 
 
 def _install() -> list[str]:
@@ -137,27 +151,24 @@ def _install() -> list[str]:
         return _moved
 
 
-def _prepare(iterator: Any, loader: Any) -> Watch | None:
-    """A loader makes an iterator: how to watch it, if it is recorded."""
+def _prepare(iterator: Any, loader: Any) -> None:
+    """A loader makes an iterator: watch it, if the loader is recorded."""
     known = recorded(loader)
     if known is None:
-        return None
+        return
     try:
-        return _watch(known, iterator, loader)
+        torch_iterators.adopt(iterator, _watch(known, loader))
+        _tag(known, iterator)
     except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
         if known.recorder.stream.writer is not None:
             known.recorder.stream.writer.fail(error)
-        return None
 
 
-def _watch(known: Recorded, iterator: Any, loader: Any) -> Watch:
+def _watch(known: Recorded, loader: Any) -> Watch:
     plan = known.plan
-    if known.looker is not None or plan.telling is not None:
-        tally = None
-        if plan.telling is not None:
-            tally = Tally()
-            iterator._dataset = Tallied(iterator._dataset, plan.telling.teller, tally)
-        iterator._collate_fn = Tagging(iterator._collate_fn, known.looker, tally, batched=plan.batched)
+    # Each time anew: Subset.indices may be others by now. Workers have the dataset as it is when they are made.
+    positions = _positions(loader, plan.stream)
+    collating = sys.modules["torch"].utils.data._utils.collate
     goes_on = plan.telling is not None and plan.telling.goes_on(loader)
     state = getattr(loader, "next_iter_state", None)
     if state is not None:
@@ -166,7 +177,25 @@ def _watch(known: Recorded, iterator: Any, loader: Any) -> Watch:
             goes_on = True
         else:
             known.recorder.restored(tag)  # from here on, its checkpoint says in which pass it goes on
-    return Watch(plan, resumed=goes_on, building=state is not None)
+    return Watch(
+        plan,
+        positions if isinstance(positions, Positions) else None,
+        trusted=loader.collate_fn in (collating.default_collate, collating.default_convert),
+        resumed=goes_on,
+        building=state is not None,
+    )
+
+
+def _tag(known: Recorded, iterator: Any) -> None:
+    """Have the process that makes its batches say what it knows of them, where that is of use."""
+    telling = known.plan.telling
+    if known.looker is None and telling is None:
+        return
+    tally = None if telling is None else Tally()
+    collate = Tagging(iterator._collate_fn, known.looker, tally, batched=known.plan.batched)
+    if telling is not None and tally is not None:
+        iterator._dataset = Tallied(iterator._dataset, telling.teller, tally)
+    iterator._collate_fn = collate
 
 
 def _hear_makers(kind: type) -> None:

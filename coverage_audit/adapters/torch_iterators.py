@@ -16,8 +16,8 @@ from typing import Any
 
 from coverage_audit.adapters.torch_watch import Watch
 
-Prepare = Callable[[Any, Any], "Watch | None"]
-"""From (iterator, loader) to the watch of this iterator; None where the loader is not recorded."""
+Prepare = Callable[[Any, Any], None]
+"""Called with (iterator, loader) before the iterator does anything; does not raise."""
 
 _made: dict[type, type] = {}
 
@@ -55,16 +55,14 @@ def moved_hooks() -> list[str]:
 
 
 def install(prepare: Prepare) -> None:
-    """Ask ``prepare`` for each iterator that is made from now on. To be called once, if no hook has moved."""
+    """Call ``prepare`` for each iterator that is made from now on. To be called once, if no hook has moved."""
     base = sys.modules["torch.utils.data.dataloader"]._BaseDataLoaderIter
     original = base.__init__
 
     @functools.wraps(original)
     def __init__(self: Any, loader: Any) -> None:
         original(self, loader)
-        watch = prepare(self, loader)
-        if watch is not None:
-            adopt(self, watch)
+        prepare(self, loader)
 
     base.__init__ = __init__
 

@@ -23,8 +23,8 @@ from coverage_audit.sources.dataset import Dataset
 
 SEARCHES = 4
 """Batches of which samples are looked for elsewhere."""
-SAMPLES = 3
-"""Samples of a batch that are looked for: all of them must be other rows."""
+SAMPLES = 8
+"""Samples of a batch that are looked for."""
 READ_AT_MOST = 16 << 20
 """Bytes of files up to which all rows are looked at; of larger ones, the rows at the same place in other files."""
 FILES = 256
@@ -45,8 +45,8 @@ class FileOrder:
         self._is_small = all(n is not None for n in sizes) and sum(n or 0 for n in sizes) <= READ_AT_MOST
 
     def is_other(self, batch: Any, ids: Ints) -> bool:
-        """Whether ``batch`` (len(ids) samples) holds other rows of the files than ``ids``, all in the data. False
-        where it holds these, or none, or where that cannot be looked up."""
+        """Whether a part of ``batch`` (len(ids) samples) holds other rows of the files than ``ids``, and no part holds
+        these. False where that cannot be looked up."""
         if self._searches == SEARCHES or not ids.size or int(ids.min()) < 0 or int(ids.max()) >= len(self._places):
             return False
         self._searches += 1
@@ -55,7 +55,7 @@ class FileOrder:
             leaves = [leaf for leaf in leaves if leaf.ndim and leaf.shape[0] == len(ids)]
             if any(holds(self._declared, self._contents, leaf, ids, altered=False) for leaf in leaves):
                 return False
-            return any(self._all_elsewhere(leaf, ids) for leaf in leaves)
+            return any(self._any_elsewhere(leaf, ids) for leaf in leaves)
         except (CoverageAuditError, OSError):
             return False  # the files cannot be read: then they do not contradict anything
 
@@ -63,11 +63,11 @@ class FileOrder:
     def _places(self) -> range:
         return range(self._dataset.shards.n_ids)
 
-    def _all_elsewhere(self, leaf: npt.NDArray[Any], ids: Ints) -> bool:
+    def _any_elsewhere(self, leaf: npt.NDArray[Any], ids: Ints) -> bool:
         at = np.unique(np.linspace(0, len(ids) - 1, min(SAMPLES, len(ids)), dtype=np.int64))
         if leaf[0].nbytes < WORTH:
             return False
-        return all(self._is_elsewhere(leaf[place], int(ids[place])) for place in at)
+        return any(self._is_elsewhere(leaf[place], int(ids[place])) for place in at)
 
     def _is_elsewhere(self, sample: npt.NDArray[Any], claimed: int) -> bool:
         offsets = self._dataset.shards.offsets

@@ -33,40 +33,48 @@ _SURE = frozenset((Found.PROVENANCE, Found.VIEW, Found.TRACER))
 
 @dataclass(slots=True, eq=False)
 class Plan:
-    """How the rows of one loader are known. ``positions``: of its dataset in the declared data, None where indices say
-    nothing. ``telling``: of the samples of an iterable dataset. ``batched``: whether an index is a list of positions.
-    ``trusted``: the collate function is torch's, which drops no sample. ``verify_every``: one batch in so many is held
-    against what its arrays say themselves, and against ``files``.
+    """How the rows of one loader are known. ``telling``: of the samples of an iterable dataset. ``batched``: whether an
+    index is a list of positions. ``verify_every``: one batch in so many is held against what its arrays say themselves,
+    and against ``files``. ``reason``: why indices say nothing, where a dataset that could know does not.
     """
 
     stream: Stream
-    positions: Positions | None = None
     telling: Telling | None = None
     batched: bool = True
-    trusted: bool = False
     files: FileOrder | None = None
     verify_every: int = 64
-    asked: int = 0
     reason: str | None = None
-    """Why indices say nothing, where a dataset that could know does not."""
-
-    def ids(self, index: Any) -> Ints | None:
-        """The sample ids of one index of the sampler; None where it does not say."""
-        if self.positions is None or index is NOTHING:
-            return None
-        if not self.batched and isinstance(index, tuple):
-            return None  # an index with several parts, of which nobody knows the meaning
-        return self.positions.ids(index)
+    asked: int = 0
+    demoted: bool = False
+    """Positions were found to be other rows."""
 
 
 class Watch:
-    """One iterator's. ``resumed``: it goes on in the middle of a pass, and no checkpoint says in which. ``building``:
-    what is pulled now is nobody's: it goes to where it was left off, or was made before it was recorded."""
+    """One iterator's.
 
-    __slots__ = ("_plan", "_resumed", "_segment", "_sent", "_task", "building", "last", "worker")
+    ``positions``: of its dataset in the declared data, as the dataset is now; None where indices say nothing.
+    ``trusted``: its collate function is torch's, which drops no sample. ``resumed``: it goes on in the middle of a
+    pass, and no checkpoint says in which. ``building``: what is pulled now is nobody's: it goes to where it was left
+    off, or was made before it was recorded.
+    """
 
-    def __init__(self, plan: Plan, *, resumed: bool = False, building: bool = False) -> None:
+    __slots__ = (
+        *("_plan", "_positions", "_resumed", "_segment", "_sent", "_task", "_trusted"),
+        *("building", "last", "worker"),
+    )
+
+    def __init__(
+        self,
+        plan: Plan,
+        positions: Positions | None = None,
+        *,
+        trusted: bool = False,
+        resumed: bool = False,
+        building: bool = False,
+    ) -> None:
         self._plan = plan
+        self._positions = positions
+        self._trusted = trusted
         self._resumed = resumed
         self._segment: Segment | None = None
         self._sent: dict[int, Any] = {}
@@ -115,7 +123,7 @@ class Watch:
         plan, segment = self._plan, self._open()
         if type(data) is Tagged:
             return self._tagged(data, segment)
-        ids = plan.ids(index)
+        ids = self._ids(index)
         if ids is None and plan.reason is not None:
             batch, told = plan.stream.identify(data)
             self._put(segment, _because(told, plan.reason))
@@ -124,7 +132,7 @@ class Watch:
             return plan.stream.take(segment, data, self.worker)
         batch = handed_on(data)
         plan.asked += 1
-        if not plan.trusted:
+        if not self._trusted:
             lengths = possible_lengths(batch)
             if lengths and len(ids) not in lengths:
                 detail = f"{len(ids)} were asked for, {' or '.join(map(str, sorted(lengths)))} came"
@@ -150,6 +158,14 @@ class Watch:
         writer = self._plan.stream.writer
         if writer is not None:
             writer.fail(error)
+
+    def _ids(self, index: Any) -> Ints | None:
+        """The sample ids of one index of the sampler; None where it does not say."""
+        if self._positions is None or index is NOTHING or self._plan.demoted:
+            return None
+        if not self._plan.batched and isinstance(index, tuple):
+            return None  # an index with several parts, of which nobody knows the meaning
+        return self._positions.ids(index)
 
     def _open(self) -> Segment:
         """The segment of the next batch: opened when first asked for a batch; a failure begins another one."""
@@ -180,7 +196,7 @@ class Watch:
         files = self._plan.files
         if not self._says_otherwise(batch, ids) and (files is None or not files.is_other(batch, ids)):
             return False
-        self._plan.positions = None
+        self._plan.demoted = True
         reason = "the samples at the positions of the sampler are other rows of the data"
         name = self._plan.stream.split.info.name
         self._plan.stream.mark(

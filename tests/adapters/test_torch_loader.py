@@ -77,10 +77,10 @@ def record(folder: Path, loader: Any, n: int = 40, **options: Any) -> Any:
 def test_the_loader_is_the_same_object(tmp_path: Path) -> None:
     bare: Any = DataLoader(Rows(), batch_size=6)
     before = dict(vars(bare))
-    loader = record(tmp_path, bare)
+    loader: Any = record(tmp_path, bare)
     assert loader is bare
     assert vars(loader) == before
-    assert type(loader) is DataLoader
+    assert type(cast(object, loader)) is DataLoader
     loader.recorder.close()
 
 

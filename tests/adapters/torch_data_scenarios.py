@@ -259,6 +259,13 @@ def three_epochs(loader: Any, got: Got) -> None:
             got.add(batch)
 
 
+def another_subset_each_time(loader: Any, got: Got) -> None:
+    for indices in ([3, 1, 4, 5], [9, 2, 6, 7]):
+        loader.dataset.indices = indices
+        for batch in loader:
+            got.add(batch)
+
+
 def used_before(loader: Any, got: Got) -> None:
     """What went before the wrapping is in ``before``; here it is iterated as if nothing had been."""
     two_epochs(loader, got)
@@ -401,6 +408,9 @@ SCENARIOS: dict[str, Scenario] = {
     "pinned": Scenario(loader(shuffle=True, pin_memory=True, num_workers=2)),
     "collated_into_lists": Scenario(loader(shuffle=True, collate_fn=listed, num_workers=2)),
     "nested_subsets": Scenario(loader(nested, shuffle=True)),
+    "changing_subset": Scenario(
+        loader(lambda folder: Subset(Rows(), range(4)), batch_size=3, num_workers=2), another_subset_each_time
+    ),
     "upsampled": Scenario(loader(half_of_one, shuffle=True)),
     "two_at_once": Scenario(loader(shuffle=True, num_workers=2), two_at_once),
     "two_threads": Scenario(loader(), from_two_threads, by_luck=True),
