@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,21 +33,35 @@ class Block:
     unit: str = "line"
     lines: Ints | None = None
 
-    def take(self, chosen: Ints) -> Block:
-        """Only these lines (positions, ascending), which keep their numbers."""
-        keep = np.zeros(len(self.sizes), np.bool_)
-        keep[chosen] = True
-        return Block(
-            self.where,
-            self.line,
-            np.ascontiguousarray(self.ids[np.repeat(keep, self.sizes)]),
-            self.sizes[chosen],
-            None if self.step is None else self.step[chosen],
-            None if self.rank is None else self.rank[chosen],
-            None if self.epoch is None else self.epoch[chosen],
-            self.unit,
-            self.line + chosen,
-        )
+    def by_rank(self, default: int) -> Iterator[tuple[int, Block]]:
+        """The lines of each rank, in order and with their numbers; all are ``default``'s where no rank is told."""
+        if self.rank is None:
+            yield default, self
+            return
+        if len(self.rank) and (self.rank == self.rank[0]).all():
+            yield int(self.rank[0]), self
+            return
+        order = np.argsort(self.rank, kind="stable")
+        sizes = self.sizes[order]
+        ends = np.cumsum(sizes)
+        starts = (np.cumsum(self.sizes) - self.sizes)[order]
+        ids = self.ids[np.repeat(starts - (ends - sizes), sizes) + np.arange(len(self.ids))]
+        ends = np.append(0, ends)
+        ranks, firsts = np.unique(self.rank[order], return_index=True)
+        for rank, low, high in zip(ranks.tolist(), firsts.tolist(), [*firsts[1:].tolist(), len(order)], strict=True):
+            lines = order[low:high]
+            yield (
+                rank,
+                replace(
+                    self,
+                    ids=ids[ends[low] : ends[high]],
+                    sizes=sizes[low:high],
+                    step=None if self.step is None else self.step[lines],
+                    epoch=None if self.epoch is None else self.epoch[lines],
+                    rank=None,
+                    lines=self.line + lines,
+                ),
+            )
 
     def place(self, position: int) -> str:
         """Where a line is, for messages."""

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from coverage_audit.errors import LogError
 from coverage_audit.importers.block import Block, bad_value
 from coverage_audit.importers.columns import Columns
@@ -25,6 +23,7 @@ from coverage_audit.importers.step_axis import StepAxis
 from coverage_audit.importers.table_rows import Table, read_table
 from coverage_audit.model.run import SplitInfo
 from coverage_audit.model.shards import Shards
+from coverage_audit.model.words import several
 from coverage_audit.runlog.folder import refuse_what_is_no_log, state_of, unwritable
 from coverage_audit.runlog.hold import archive, hold_log
 from coverage_audit.runlog.parts import finish_writer
@@ -132,14 +131,10 @@ class _Making:
         return read_table(self.kind, path, self.reading.columns, self.reading.layout, tell)
 
     def _add(self, block: Block, rank: int | None) -> None:
-        if block.rank is None:
-            self._writer(rank or 0).add(block)
-            return
-        for value in np.unique(block.rank).tolist():
-            chosen = np.flatnonzero(block.rank == value)
+        for value, lines in block.by_rank(0 if rank is None else rank):
             if value < 0:
-                raise bad_value(block.place(int(chosen[0])), "the rank", value, wanted="ranks from 0")
-            self._writer(value).add(block.take(chosen) if len(chosen) < len(block.sizes) else block)
+                raise bad_value(lines.place(0), "the rank", value, wanted="ranks from 0")
+            self._writer(value).add(lines)
 
     def _writer(self, rank: int) -> RankWriter:
         if rank not in self.writers:
@@ -175,8 +170,8 @@ def _by_rank(kind: Format, files: Sequence[Path]) -> dict[int | None, list[Path]
     silent = [path for path, match in named.items() if match is None]
     if silent and (len(silent) < len(files) or (kind == "olmo" and len(files) > 1)):
         raise LogError(
-            f"{silent[0]} does not say of which rank it is, beside {len(files) - 1:,} other files: name files as in "
-            "rank0.tsv.gz, or import them one by one",
+            f"{silent[0]} does not say of which rank it is, beside {several(len(files) - 1, 'other file')}: name files "
+            "as in rank0.tsv.gz, or import them one by one",
             slug="import-files",
         )
     out: dict[int | None, list[Path]] = {}

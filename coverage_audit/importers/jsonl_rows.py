@@ -16,7 +16,8 @@ from coverage_audit.importers.block import Block, bad_value, place
 from coverage_audit.importers.columns import Columns
 from coverage_audit.importers.opened import Tell, opened
 
-BLOCK = 4 << 20
+BLOCK = 8 << 20
+"""Bytes of text that are read at once; no line may be longer."""
 
 
 def read_jsonl(path: Path, columns: Columns, tell: Tell) -> Iterator[Block]:

@@ -115,7 +115,7 @@ def test_contract_and_split_are_declared() -> None:
         ),
         (
             ("olmo", "log.csv", "rank1.tsv"),
-            "log.csv does not say of which rank it is, beside 1 other files: name files as in rank0.tsv.gz, or import "
+            "log.csv does not say of which rank it is, beside 1 other file: name files as in rank0.tsv.gz, or import "
             "them one by one [import-files]",
         ),
         (("csv", "log.csv"), "log.csv:3: ids is ['x']: give whole numbers, or correct the file there [import-value]"),
