@@ -27,10 +27,11 @@ from coverage_audit.adapters.choice import loaded
 from coverage_audit.adapters.grain_ids import NoTwinError, Padded, Twin, make_twin, repeats
 from coverage_audit.adapters.keras import make_callback, who_iterates
 from coverage_audit.errors import UsageError
-from coverage_audit.identity.batches import Answer, Identified, Unknown, count_rows, leaves, possible_lengths
+from coverage_audit.identity.batches import Answer, Identified, Run, Unknown, count_rows, leaves, possible_lengths
 from coverage_audit.identity.ladder import Ladder
 from coverage_audit.identity.parts import handed_on
-from coverage_audit.model.event import Found
+from coverage_audit.model.event import VERIFIED, BatchRows, Found, MarkKind
+from coverage_audit.model.rows import Ints
 from coverage_audit.recorder.proxy import Delegate, LoaderProxy
 from coverage_audit.recorder.recorder import Recorder
 from coverage_audit.recorder.segment import Segment
@@ -38,6 +39,9 @@ from coverage_audit.recorder.stream import Stream
 from coverage_audit.recorder.writer import warn
 
 _set = object.__setattr__
+
+_SURE = frozenset((Found.PROVENANCE, Found.VIEW, Found.TRACER))
+"""Ways that cannot mistake a row for an equal one."""
 
 _ASTRAY = "the pipeline does not stand where its indices say"
 
@@ -71,14 +75,22 @@ class Plan:
 
     def __init__(self, loader: Any, recorder: Recorder) -> None:
         self.pipeline = getattr(loader, "_dataset", loader)
+        made_of = getattr(recorder.stream.way, "made_of", None)
+        self.verify_every = 1 if made_of is None else int(made_of[1])
         self.tells_passes = not (repeats(loader) or repeats(self.pipeline))
         self.why = self._look(recorder.stream)
         # Somebody who gives ids, or names a way, needs no advice.
         self.by_index = not self.why and _is_open(recorder.stream)
+        self._tell_workers(recorder.stream)
 
     def twin(self) -> Twin | None:
         """The ids of one iteration, from the beginning; None where indices do not tell them."""
         return make_twin(self.pipeline) if self.by_index else None
+
+    def _tell_workers(self, stream: Stream) -> None:
+        twin = self.twin()
+        if twin is not None and twin.workers is not None:
+            stream.mark(MarkKind.WORKERS, count=twin.workers.datasets)
 
     def _look(self, stream: Stream) -> str:
         shards = stream.split.shards
@@ -190,6 +202,8 @@ class Follower:
         self._why = plan.why
         self._by_index = plan.by_index
         self._tells_passes = plan.tells_passes
+        self._every = plan.verify_every
+        self._asked = 0
         self._lost = ""
         self._twin: Twin | None = None
         self._moved = begun
@@ -236,7 +250,7 @@ class Follower:
         stream.put(segment, lambda: (stream.found, self._advised(found)))
         return batch
 
-    def _answer(self, batch: Any) -> tuple[Answer, int]:
+    def _answer(self, batch: Any) -> tuple[Answer | Identified, int]:
         assert self._twin is not None
         steps, workers = self._twin.steps, self._twin.workers
         try:
@@ -251,7 +265,34 @@ class Follower:
         except Exception as error:  # noqa: BLE001 - as above
             self._lose_hooks(error)
             return Unknown(count_rows(batch), self._lost), -1
-        return _rows(ids, batch), -1 if workers is None else workers.last
+        answer = _rows(ids, batch)
+        self._asked += 1
+        if (self._asked - 1) % self._every == 0 and isinstance(answer, np.ndarray):
+            told = self._contradiction(batch, answer)
+            if told is not None:
+                return told, -1 if workers is None else workers.last
+        return answer, -1 if workers is None else workers.last
+
+    def _contradiction(self, batch: Any, ids: Ints) -> Identified | None:
+        """What the arrays of the batch say, if it is otherwise: then indices say nothing of this data from here on."""
+        told = self._stream.identify(batch)[1]
+        shards = self._stream.split.shards
+        if not isinstance(told, Identified) or (told.found & ~VERIFIED) not in _SURE or shards is None:
+            return None
+        rows = told.rows
+        if isinstance(rows, Unknown | BatchRows):
+            return None
+        if isinstance(rows, Run):
+            first = rows.row + (int(shards.offsets[rows.shard]) if rows.shard >= 0 else 0)
+            rows = np.arange(first, first + rows.length, dtype=np.int64)
+        if np.array_equal(rows, ids):
+            return None
+        self.lose("the elements of the source are other rows of the data")
+        self._by_index = False
+        reason = f"{self._lost}, so rows are told by what batches hold"
+        self._stream.mark(MarkKind.DEMOTED, found=int(Found.EXPLICIT), reason=reason, asked=self._asked, verified=-1)
+        warn(f"{self._stream.split.info.name}: {reason}. Give ids=, or declare the data in the order of the source")
+        return told
 
     def _advised(self, found: Answer | Identified) -> Answer | Identified:
         """Where the ways of other loaders do not find rows either: why indices did not."""

@@ -194,6 +194,11 @@ class Interleaving:
         self._ended: list[State | None] = [None] * self._cycle
         self.last = -1
 
+    @property
+    def datasets(self) -> int:
+        """How many there are."""
+        return len(self._makers)
+
     def __next__(self) -> Element:
         while True:
             turn = self._turn

@@ -341,3 +341,32 @@ def rest(twin: Any, most: int = 60) -> Iterator[Any]:
             yield next(twin)
         except StopIteration:
             return
+
+
+class Reversed:
+    """A source that gives the rows of a file from its end."""
+
+    def __init__(self, path: Path) -> None:
+        self.array = np.load(path, mmap_mode="r")
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.array[len(self.array) - 1 - index]
+
+
+def test_a_source_in_another_order_than_the_data_is_found_out(tmp_path: Path) -> None:
+    """GIVEN files read in another order than declared WHEN a batch remembers its rows THEN these are recorded."""
+    np.save(tmp_path / "x.npy", np.arange(ROWS * 3, dtype=np.float64).reshape(ROWS, 3))
+    data = ca.Dataset.open(tmp_path / "x.npy")
+    recorder_of_reads = ca.wrap(iter([]), data, tmp_path / "run.parquet", split="other")
+    pipeline = grain.MapDataset.source(Reversed(tmp_path / "x.npy")).to_iter_dataset(
+        grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
+    )
+    loader = ca.wrap(pipeline.batch(8), data, tmp_path / "run.parquet")
+    with pytest.warns(RecordingWarning, match="the elements of the source are other rows of the data"):
+        truth = [tuple(int(row[0]) // 3 for row in batch) for batch in loader]
+    recorder_of_reads.recorder.close()
+    assert [batch.rows for batch in log_of(tmp_path, loader)] == truth
+    assert truth[0] == (39, 38, 37, 36, 35, 34, 33, 32)
