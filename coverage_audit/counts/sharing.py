@@ -53,8 +53,6 @@ class Sharing:
         self._n_ids = n_ids
         self._writers = writers
         self._several = len(writers) > 1
-        self._at = [0] * len(writers)
-        """Visits of each stream's current block that were taken already."""
         self._planes: list[Bytes] = []
         self._tracked = False
         self._reader: tuple[int, int] | None = None
@@ -77,8 +75,6 @@ class Sharing:
             self._in_turn &= reader not in self._ranks and all(reader[0] != s.attempt for s in self._shares)
             self._reader = reader
         block = piece.block
-        start = 0 if piece.first else self._at[piece.stream]
-        self._at[piece.stream] = start + len(piece.ids)
         named = block.worker[0] if len(block.worker) else np.int32(-1)
         alone = bool((block.worker == named).all())
         if not self._tracked and (self._several or not alone or named >= 0):
@@ -87,7 +83,7 @@ class Sharing:
         if alone:
             self._take(writer.process, int(named), piece, np.arange(piece.begins, piece.ends), piece.ids)
             return
-        of_visit = np.repeat(block.worker, np.diff(block.offset))[start : start + len(piece.ids)]
+        of_visit = np.repeat(block.worker, np.diff(block.offset))[piece.start : piece.start + len(piece.ids)]
         of_batch = block.worker[batches]
         for worker in np.unique(np.concatenate((of_batch, of_visit))).tolist():
             mine = np.flatnonzero(of_batch == worker) + piece.begins
