@@ -15,7 +15,7 @@ SKETCH = 256
 (bottom-k sketch, Cohen & Kaplan 2007)."""
 STRETCH = 1 << 15
 
-_FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
+_FACTOR, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 _NONE: Words = np.empty(0, np.uint64)
 
 
@@ -98,12 +98,10 @@ class BatchHashes:
         while at < n:
             stop = min(at + STRETCH, n)
             words, shifted = self._words[: stop - at], self._shifted[: stop - at]
-            np.multiply(ids[at:stop].view(np.uint64) + np.uint64(1), _FIRST, out=words)
-            np.right_shift(words, np.uint64(29), out=shifted)
-            np.bitwise_xor(words, shifted, out=words)
-            np.multiply(words, _SECOND, out=words)
+            np.multiply(ids[at:stop].view(np.uint64), _FACTOR, out=words)
             np.right_shift(words, np.uint64(32), out=shifted)
             np.bitwise_xor(words, shifted, out=words)
+            np.multiply(words, words, out=words)  # squares: sums of them are not sums of ids
             low = int(np.searchsorted(starts, at, side="right")) - 1
             high = int(np.searchsorted(starts, stop, side="left"))
             out[low:high] += np.add.reduceat(words, np.maximum(starts[low:high] - at, 0))
@@ -121,6 +119,7 @@ class BatchHashes:
         self.aliased_batches += int(np.count_nonzero(alike))
         self._before = int(sums[-1]), int(sizes[-1])
         done = self._pass
+        sums = sums + sizes.astype(np.uint64) * _ONE  # row 0 is a row
         rows = (done.rows + int(sums.sum())) & WORD
         several = sums[sizes > 1]
         keys = _scrambled(several)

@@ -19,6 +19,8 @@ BINS = 1024
 """Into how many equal parts of the data visits are sorted, to know where a walk goes at all."""
 FINE_BITS = 22
 """Places are told apart this finely in sums of products, so that no stretch of them overflows 64 bits."""
+SPARSE, EVERY = 1 << 16, 8
+"""From this visit of a walk on, one of so many is sorted into a bin, and stands for all."""
 MAX_SHARDS = 1 << 16
 WORD = (1 << 64) - 1
 
@@ -26,12 +28,14 @@ WORD = (1 << 64) - 1
 class Scratch:
     """Buffers and tables that all walks of one count share. Not for two threads at once."""
 
-    __slots__ = ("differences", "flags", "positions", "weights")
+    __slots__ = ("differences", "flags", "positions", "products", "weights", "words")
 
     def __init__(self) -> None:
         self.positions: Ints = np.arange(STRETCH, dtype=np.int64)
         self.differences: Ints = np.empty(STRETCH, np.int64)
         self.flags = np.empty(STRETCH, np.bool_)
+        self.products: Ints = np.empty(STRETCH, np.int64)
+        self.words: Words = np.empty(STRETCH, np.uint64)
         # Any odd random words do; they must be the same in every process that compares hashes.
         self.weights: Words = np.random.Generator(np.random.PCG64(20)).integers(0, 1 << 63, STRETCH, np.uint64) * 2 + 1
 
@@ -74,14 +78,20 @@ class Walk:
         while at < len(places):
             # Stretches end where the weights of the hash do.
             stop = min(at + STRETCH - self.n % STRETCH, len(places))
+            self._sort(places[at:stop])
             self._add(places[at:stop])
             at = stop
-        self.bins += np.bincount(places >> self.shift, minlength=len(self.bins))
         if self.in_shard is not None and shards is not None:
             self.switches += int(np.count_nonzero(shards[1:] != shards[:-1]))
             self.switches += self.last_shard not in (-1, int(shards[0]))
             self.in_shard += np.bincount(shards, minlength=len(self.in_shard))
             self.last_shard = int(shards[-1])
+
+    def _sort(self, places: Ints) -> None:
+        """Into bins. All visits of a stretch are counted in one way: stretches begin anew at multiples of SPARSE."""
+        sparse = self.n >= SPARSE
+        some = places[-self.n % EVERY :: EVERY] if sparse else places
+        self.bins += np.bincount(some >> self.shift, minlength=len(self.bins)) * (EVERY if sparse else 1)
 
     def _add(self, places: Ints) -> None:
         scratch, m = self.scratch, len(places)
@@ -101,15 +111,15 @@ class Walk:
             ahead -= base
         self.lead = max(self.lead, int(ahead.max()))
         self.displacement += int(np.abs(ahead, out=ahead).sum())
-        fine = places
-        if self.fine_shift:
-            fine = np.right_shift(places, self.fine_shift, out=ahead)
+        # A product and its sum are faster than a dot product of integers, and one of floats may start threads.
+        product, words = scratch.products[:m], scratch.words[:m]
+        fine = np.right_shift(places, self.fine_shift, out=ahead) if self.fine_shift else places
         total = int(fine.sum())
         self.total += total
-        self.squares += int(np.dot(fine, fine))
-        self.position_place += int(np.dot(fine, positions)) + base * total
-        mixed = int(np.dot(places.view(np.uint64), scratch.weights[begin : begin + m]))
-        self.order_hash = (self.order_hash + factor(self.n // STRETCH) * mixed) & WORD
+        self.squares += int(np.multiply(fine, fine, out=product).sum())
+        self.position_place += int(np.multiply(fine, positions, out=product).sum()) + base * total
+        np.multiply(places.view(np.uint64), scratch.weights[begin : begin + m], out=words)
+        self.order_hash = (self.order_hash + factor(self.n // STRETCH) * int(words.sum())) & WORD
         self.lowest = min(self.lowest, int(places.min()))
         self.highest = max(self.highest, int(places.max()))
         self.n += m
