@@ -61,8 +61,10 @@ class Needs:
             return None, "unknown"
         trusted = not self.passes or self.passes[0].pass_from != "unknown"
         left = self.remaining.get(epoch.epoch)
+        # Of several ranks, what one has left unvisited is for the others too: that is divided, not projected.
         if (
             left is not None
+            and self.ranks == 1
             and not epoch.unidentified
             and self.batch_size is not None
             and trusted
