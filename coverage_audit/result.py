@@ -46,7 +46,7 @@ class Totals:
     """One split's sums.
 
     ``missed`` and ``repeated`` count row-epochs of complete epochs; ``explained`` + ``unexplained`` is their sum.
-    ``rows_*`` count rows over the run. ``epochs``, ``steps`` and ``visits`` count all that was recorded.
+    ``rows_*`` count rows over the run. ``epochs``, ``steps`` and ``visits`` count what the final weights saw.
     """
 
     epochs: int

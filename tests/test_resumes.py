@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,7 +127,8 @@ def test_an_order_drawn_anew_repeats_as_many_as_it_misses(tmp_path: Path) -> Non
     import torch
 
     generator = torch.Generator().manual_seed(3)
-    loader = torch.utils.data.DataLoader(range(64), 4, shuffle=True, generator=generator)  # type: ignore[arg-type]
+    numbers: Any = range(64)
+    loader: Any = torch.utils.data.DataLoader(numbers, 4, shuffle=True, generator=generator)
     first = [batch.tolist() for batch in loader][:5]
     again = [batch.tolist() for batch in loader][5:]
     log = tmp_path / "run.parquet"

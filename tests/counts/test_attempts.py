@@ -97,6 +97,7 @@ def facts(counts: SplitCounts) -> tuple[Any, ...]:
 def runs(draw: st.DrawFn) -> list[list[Op]]:
     """Attempts that load something they can load, or nothing, and may load again in the middle."""
     batches = st.lists(st.integers(0, N - 1), min_size=1, max_size=3).map(tuple)
+    tags: list[str | int] = ["a", "b", 3]
     saved: set[str | int] = set()
     attempts: list[list[Op]] = []
     for attempt in range(draw(st.integers(1, 4))):
@@ -104,7 +105,7 @@ def runs(draw: st.DrawFn) -> list[list[Op]]:
         for _ in range(draw(st.integers(0, 8))):
             kind = draw(st.sampled_from("ssssssal"))
             if kind == "a":
-                tag = draw(st.sampled_from(["a", "b", 3]))
+                tag = draw(st.sampled_from(tags))
                 saved.add(tag)
                 ops.append(Save(tag))
             elif kind == "l" and saved and any(isinstance(op, tuple) for op in ops):
