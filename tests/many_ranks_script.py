@@ -51,6 +51,15 @@ def gloo(log: str) -> None:
             for i in range(12):
                 yield {"id": i, "x": float(i)}
 
+    class Files(IterableDataset[Any]):
+        """Two files per rank, whole ones to each worker."""
+
+        def __iter__(self) -> Iterator[Any]:
+            worker = torch.utils.data.get_worker_info()
+            for file in range(2)[worker.id :: worker.num_workers] if worker is not None else range(2):
+                for i in range(6):
+                    yield {"id": 12 * RANK + 6 * file + i, "x": float(i)}
+
     def loop(loader: Any, sampler: Any, epochs: int = 2) -> None:
         for epoch in range(epochs):
             if sampler is not None:
@@ -67,6 +76,8 @@ def gloo(log: str) -> None:
         loop(wrapped, sampler)
     copies = DataLoader(Copies(), batch_size=4, num_workers=2)
     loop(ca.wrap(copies, ca.Dataset.of(12), log=f"{log}-copies-{RANK}.parquet", batch_size=4, ids="id"), None)
+    few = DataLoader(Files(), batch_size=4, num_workers=3)
+    loop(ca.wrap(few, ca.Dataset.of(24), log=f"{log}-few-{RANK}.parquet", batch_size=4, ids="id"), None)
     dist.destroy_process_group()
 
 

@@ -146,6 +146,7 @@ def gloo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("padded", Verdict.PASS, ["CA404"]),
         ("dropped", Verdict.FAIL, ["CA103"]),
         ("copies", Verdict.FAIL, ["CA401", "CA402"]),
+        ("few", Verdict.PASS, ["CA407"]),
     ],
 )
 def test_two_ranks_of_a_process_group(gloo: Path, name: str, verdict: Verdict, first: list[str]) -> None:

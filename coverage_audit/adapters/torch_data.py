@@ -30,6 +30,7 @@ from coverage_audit.adapters.torch_state import tag_of
 from coverage_audit.adapters.torch_watch import Plan, Watch
 from coverage_audit.errors import UsageError
 from coverage_audit.identity.ladder import Ladder
+from coverage_audit.model.event import MarkKind
 from coverage_audit.recorder.recorder import Recorder
 from coverage_audit.recorder.stream import Stream
 from coverage_audit.recorder.writer import warn
@@ -80,6 +81,8 @@ def adapt(loader: Any, recorder: Recorder) -> Any:
     with _lock:
         _recorded[key] = Recorded(weakref.ref(loader, lambda _: _recorded.pop(key, None)), recorder, plan, looker)
     _hear_makers(type(loader))
+    if loader.num_workers:
+        recorder.stream.mark(MarkKind.WORKERS, count=int(loader.num_workers))
     _check_rank(loader, recorder)
     made = getattr(loader, "_iterator", None)
     if made is not None and torch_iterators.watch_of(made) is None:

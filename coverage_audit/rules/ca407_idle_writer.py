@@ -50,13 +50,16 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
 
 def _workers(counts: SplitCounts) -> Iterator[Evidence]:
     active: dict[int, set[int]] = defaultdict(set)
+    most: dict[int, int] = defaultdict(int)
     for share in counts.shares:
         for rank in share.ranks:
             active[rank.rank] |= {w.worker for w in rank.workers if w.worker >= 0}
+            most[rank.rank] = max(most[rank.rank], rank.steps)
     missing = {}
     for of_rank, workers in sorted(active.items()):
         n = max(counts.remarks.workers, max(workers) + 1) if workers else 0
-        if idle := sorted(set(range(n)) - workers):
+        # Of fewer batches than workers some get none, however the data is divided.
+        if most[of_rank] >= n and (idle := sorted(set(range(n)) - workers)):
             missing[of_rank] = idle
     if not missing:
         return
@@ -78,7 +81,7 @@ def _named(noun: str, which: list[int]) -> str:
     return f"{noun if len(which) == 1 else noun + 's'} {listed([str(i) for i in which])}"
 
 
-_TWO_OF_THREE = (By((0, 1), worker=0), By((2, 3), worker=1))
+_TWO_OF_THREE = (By((0,), worker=0), By((1, 2), worker=1), By((3,), worker=0))
 RULE = Rule(
     code="CA407",
     name="idle-writer",
@@ -89,11 +92,12 @@ RULE = Rule(
     quiet=(
         Example((4,), (_TWO_OF_THREE,)),
         Example((4,), (_TWO_OF_THREE,), remarks=Remarks(workers=2)),
+        Example((4,), (_TWO_OF_THREE,), remarks=Remarks(workers=4)),
         Example((4,), ((By((0, 1), 0), By((2, 3), 1)),)),
     ),
     fires=(
         Example((4,), (_TWO_OF_THREE,), remarks=Remarks(workers=3)),
-        Example((4,), ((By((0, 1), worker=0), By((2, 3), worker=2)),)),
+        Example((4,), ((By((0,), worker=0), By((1, 2), worker=2), By((3,), worker=0)),)),
         Example((4,), ((By((0, 1), 0), By((2, 3), 0), By((), 1)),)),
     ),
 )
