@@ -108,6 +108,8 @@ class Dataset:
             partners = tuple(tuple(p.path for p in others if p.path is not None) for others in pairs)
         members = tuple(file.member or "" for file in files)
         hashes = [h.hashes if isinstance(h, tar_samples.TarHeader) else None for h, _, _ in opened]
+        for shard, of_shard in zip(shards, hashes, strict=True):
+            tar_samples.warn_of_repeated(shard.name, of_shard)
         keys = None if all(h is None for h in hashes) else SampleKeys(shards, hashes)
         return cls(shards, tuple(file.path for file in files), partners, members, keys=keys)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import tarfile
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,8 +19,7 @@ from typing import IO, Any
 import numpy as np
 import xxhash
 
-from coverage_audit.errors import DatasetError
-from coverage_audit.model.rows import Ints
+from coverage_audit.errors import CoverageAuditWarning, DatasetError
 from coverage_audit.sources.npy import Header
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
@@ -72,9 +72,16 @@ def hash_of(key: str) -> int:
     return xxhash.xxh3_64_intdigest(key.encode("utf-8", "surrogateescape"))
 
 
-def repeated(hashes: Ints) -> int:
-    """How many samples of a shard have the key of an earlier one."""
-    return len(hashes) - len(np.unique(hashes))
+def warn_of_repeated(name: str, hashes: Any) -> None:
+    """Say that samples of a shard share a key, as their visits cannot be told apart; ``hashes`` None: no such shard."""
+    again = 0 if hashes is None else len(hashes) - len(np.unique(hashes))
+    if again:
+        warnings.warn(
+            f"{name}: {again:,} of {len(hashes):,} samples have the key of an earlier one, so their visits cannot "
+            "be told apart: give each sample of a shard a key of its own, files of one sample beside each other",
+            CoverageAuditWarning,
+            stacklevel=3,
+        )
 
 
 def _regular_files(stream: IO[bytes], name: str, told: Callable[[int], object] | None) -> Iterator[str]:

@@ -121,6 +121,17 @@ def test_a_data_loader_over_an_iterable_dataset(tmp_path: Path, ids: str | None)
     assert ["__row__" in batch for batch in batches] == [ids is None] * len(batches)
 
 
+def test_a_data_loader_over_another_table_says_why_it_is_unknown(tmp_path: Path) -> None:
+    loader: Any = DataLoader(BASE.shuffle(seed=1).flatten_indices(), batch_size=8)
+    loader = wrap(loader, Dataset.of(BASE), tmp_path / "run.parquet")
+
+    with pytest.warns(UserWarning, match=r"is another table than the declared one .*: declare ca.Dataset.of"):
+        assert len(list(loader)) == 5
+    loader.recorder.close()
+
+    assert {batch.rows for batch in recorded_batches(tmp_path / "run.parquet")} == {None}
+
+
 def test_rows_of_another_split_are_outside_of_the_data(tmp_path: Path) -> None:
     parts = BASE.train_test_split(0.25, seed=2)
     loader = wrap(parts["test"], Dataset.of(parts["train"]), tmp_path / "run.parquet")
