@@ -32,14 +32,16 @@ class Checkpoints:
         self._loaded = False
 
     def install(self) -> None:
-        """Replace the methods on the model, unless that was done for this log already."""
+        """Replace the methods on the model; hooks of this log that a fit left behind by an exception give way."""
         for name in (*_SAVES, *_LOADS):
-            original = getattr(self._model, name, None)
-            hooked_for = getattr(original, "_audit_trainer", None)
-            if original is None or hooked_for is self._trainer:
+            original, before = getattr(self._model, name, None), vars(self._model).get(name)
+            if original is None:
                 continue
+            if getattr(original, "_audit_trainer", None) is self._trainer:
+                original, before = original.__wrapped__, original._audit_before
             hook = self._hook(original, self._saved if name in _SAVES else self._restored)
-            self._hooks[name] = (hook, vars(self._model).get(name))
+            hook._audit_trainer, hook._audit_before = self._trainer, before
+            self._hooks[name] = (hook, before)
             object.__setattr__(self._model, name, hook)  # past Keras, which tracks what it is given
 
     def uninstall(self) -> None:
@@ -68,7 +70,7 @@ class Checkpoints:
         if _restores_backups(frame) and steps is not None and int(steps) == 0:
             self._mark(MarkKind.RESTORED, None)
 
-    def _hook(self, original: Callable[..., Any], told: Callable[[str, bool], None]) -> Callable[..., Any]:
+    def _hook(self, original: Callable[..., Any], told: Callable[[str, bool], None]) -> Any:
         @functools.wraps(original)
         def hooked(*args: Any, **kwargs: Any) -> Any:
             path = kwargs.get("filepath", args[0] if args else None)
@@ -80,7 +82,6 @@ class Checkpoints:
             told(str(path), True)
             return result
 
-        hooked._audit_trainer = self._trainer  # type: ignore[attr-defined]
         return hooked
 
     def _saved(self, path: str, done: bool) -> None:
