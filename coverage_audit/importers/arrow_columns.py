@@ -34,8 +34,11 @@ def _ids(column: pa.Array, name: str, where: str, line: int, unit: str) -> tuple
     _refuse_nulls(column, name, where, line, unit)
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        column = _parted(column)
-        kind = column.type
+        try:
+            return _cast(column), np.ones(len(column), np.int64)
+        except pa.ArrowInvalid:  # several ids somewhere, or none
+            column = _parted(column)
+            kind = column.type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
         return _whole(column, name, where, line, unit), np.ones(len(column), np.int64)
     sizes = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -38,9 +38,8 @@ def read_csv(path: Path, columns: Columns, tell: Tell, delimiter: str = ",") -> 
     columns = columns.found_in(names, where)
     if first is None:
         return
-    ids = first[names.index(str(columns.ids))] if len(first) == len(names) else ""
-    one = re.fullmatch(r"\s*-?\d+\s*", ids) is not None
-    types = {name: pa.int64() for name in columns.wanted} | {str(columns.ids): pa.int64() if one else pa.string()}
+    # A line of one id says nothing of the others: they are looked at as text.
+    types = {name: pa.int64() for name in columns.wanted} | {str(columns.ids): pa.string()}
     convert = pa_csv.ConvertOptions(
         column_types=types, include_columns=columns.wanted, null_values=[""], strings_can_be_null=False
     )

@@ -64,7 +64,7 @@ def test_every_command_explains_itself(command: str) -> None:
         (["reprot"], "there is no command 'reprot'; did you mean 'report'? (help: coverage-audit --help)"),
         (
             ["zzz"],
-            "there is no command 'zzz'; known: run, report, plan, tracer, explain, demo, debug "
+            "there is no command 'zzz'; known: run, report, plan, import, tracer, explain, demo, debug "
             "(help: coverage-audit --help)",
         ),
         (["plan"], "Missing option '--batch-size' / '-b'. (help: coverage-audit plan --help)"),

@@ -251,7 +251,7 @@ BAD = {
                       "say which by --ids-column [import-column]"),
     "no header": ("csv", "0,1\n0,2\n", "log.csv: its first line '0,1' is no header: begin the file with one, such as "
                   "step,id (a file without, of one line per step, is imported as 'olmo') [import-column]"),
-    "a word for an id": ("csv", "step,id\n0,1\n0,two\n", "log.csv:3: id is 'two': give whole numbers, or correct the "
+    "a word for an id": ("csv", "step,id\n0,1\n0,two\n", "log.csv:3: id is ['two']: give whole numbers, or correct the "
                          "file there [import-value]"),
     "a fraction in a list": ("csv", "step,ids\n0,1 2\n1,1 2.5\n", "log.csv:3: ids is ['1', '2.5']: give whole numbers, "
                              "or correct the file there [import-value]"),
