@@ -48,9 +48,9 @@ SLUGS = {
     "say which are the rows. Name one as in 'file.npz::x'.",
     "unreadable-rows": "The values of these rows cannot be read back and compared: Python objects, values of varying "
     "length, HDF5 datasets put together from other files, shards without a file.",
-    "unsupported-format": "The dataset reads .npy, .npz, HDF5, Parquet, Arrow and .tar (WebDataset) files, zarr stores, "
-    "and flat files of numbers whose type is named, as in 'train.bin::uint16'. For anything else give Dataset.of() the number of "
-    "rows, or a mapping of shard names to numbers of rows.",
+    "unsupported-format": "The dataset reads .npy, .npz, HDF5, Parquet, Arrow and .tar (WebDataset) files, zarr "
+    "stores, and flat files of numbers whose type is named, as in 'train.bin::uint16'. For anything else give "
+    "Dataset.of() the number of rows, or a mapping of shard names to numbers of rows.",
     "unwritable-index": "The content index is a folder beside the manifest or the data. Name a place that can be "
     "written, with enough space (16 to 20 bytes a row), with Dataset.index(path=...).",
     # Tracer datasets.
