@@ -75,7 +75,6 @@ SLUGS = {
     "drop_remainder at least one batch must be full.",
     "bad-state-dict": "load_state_dict() of a Recorder goes on from what its state_dict() returned: save that with the "
     "weights.",
-    "bad-epochs": "assert_full_coverage() runs a loader for a whole number of epochs, 1 or more.",
     "endless-loader": "assert_full_coverage() runs a loader to its end. For one that never ends (a generator that "
     "begins again, a dataset with repeat()) say how many batches make an epoch, with steps_per_epoch=.",
     "recording-disabled": "COVERAGE_AUDIT_DISABLE turns recording off, and a test of what is recorded cannot pass "
