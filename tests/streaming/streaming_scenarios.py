@@ -47,13 +47,6 @@ def in_order(workers: int) -> Any:
     return [rows_of(batch) for batch in recorded(torch.utils.data.DataLoader(data, batch_size=4, num_workers=workers))]
 
 
-def without_and_with(workers: int) -> Any:
-    """The same dataset without workers, and then with some."""
-    data = dataset()
-    loaders = [torch.utils.data.DataLoader(data, batch_size=4, num_workers=number) for number in (0, workers)]
-    return [rows_of(batch) for loader in loaders for batch in recorded(loader)]
-
-
 def resumed(workers: int) -> Any:
     """Three batches, and in another loader what its state says comes next, and the pass after that."""
     loader = recorded(streaming.StreamingDataLoader(dataset(), batch_size=4, num_workers=workers))

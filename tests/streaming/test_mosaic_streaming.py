@@ -53,7 +53,6 @@ def run(scenario: str, data: Path, folder: Path) -> tuple[list[Any], list[Any]]:
         ("own_loader-0", {-1}),
         ("own_loader-2", {0, 1}),
         ("in_order-2", {0, 1}),
-        ("without_and_with-2", {-1, 0, 1}),
         ("resumed-0", {-1}),
         ("resumed-2", {0, 1}),
         ("overridden-2", {0, 1}),
