@@ -143,7 +143,7 @@ def torch_scenarios() -> dict[str, Scenario]:
     def distributed(*, set_epoch: bool, shuffle: bool = True) -> Scenario:
         def run(log: Path) -> None:
             for rank in range(2):
-                sampler = DistributedSampler(data, 2, rank, shuffle=shuffle)
+                sampler: Any = DistributedSampler(data, 2, rank, shuffle=shuffle)
 
                 def epochs(sampler: Any = sampler) -> Iterator[Any]:
                     for number in range(EPOCHS):
