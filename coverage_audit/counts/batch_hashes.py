@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from coverage_audit.counts.tracker import Piece
 from coverage_audit.counts.walk import WORD, Words, factor
@@ -44,8 +45,8 @@ class BatchHashes:
         self.aliased_batches = 0
         self._words: Words = np.empty(STRETCH, np.uint64)
         self._shifted: Words = np.empty(STRETCH, np.uint64)
-        self._open: tuple[int, int] | None = None
-        self._before: tuple[int, int] = (0, 0)
+        self._open: tuple[int, int, int] | None = None
+        self._before: tuple[int, int, int] = (0, 0, -1)
         self._told = -1
         self._pass = Batches()
         self._sketch = _NONE
@@ -58,7 +59,7 @@ class BatchHashes:
         if piece.block.pass_ != self._told:
             # A loader that begins anew may well begin with the batch it ended with; where nobody told it so, a buffer
             # that is filled again and again looks like passes.
-            self._told, self._before = piece.block.pass_, (0, 0)
+            self._told, self._before = piece.block.pass_, (0, 0, -1)
         begins = piece.block.offset[piece.begins : piece.ends] - piece.start
         begins = begins[begins < len(ids)]
         starts = begins if len(begins) and begins[0] == 0 else np.concatenate((np.zeros(1, np.int64), begins))
@@ -66,26 +67,26 @@ class BatchHashes:
         starts = starts[np.append(starts[1:] > starts[:-1], True)]  # batches without known rows
         ends = np.append(starts[1:], len(ids))
         sizes = ends - starts
-        sums = self._sums(ids, starts)
+        sums, workers = self._sums(ids, starts), _workers(piece, starts)
         if self._open is not None:
             if goes_on:
                 sums[0] = (int(sums[0]) + self._open[0]) & WORD
                 sizes[0] += self._open[1]
             else:
-                self._complete(np.array([self._open[0]], np.uint64), np.array([self._open[1]]))
+                self._complete_open()
             self._open = None
         cut = int(piece.block.offset[piece.ends]) - piece.start > len(ids)
         if cut:
-            self._open = int(sums[-1]), int(sizes[-1])
-            sums, sizes = sums[:-1], sizes[:-1]
+            self._open = int(sums[-1]), int(sizes[-1]), int(workers[-1])
+            sums, sizes, workers = sums[:-1], sizes[:-1], workers[:-1]
         if len(sums):
-            for index in np.flatnonzero(self._complete(sums, sizes)):
+            for index in np.flatnonzero(self._complete(sums, sizes, workers)):
                 self.aliased.append(ids[starts[index] : ends[index]])
 
     def end_pass(self) -> Batches:
         """What the pass so far held; the next piece begins another."""
         if self._open is not None:
-            self._complete(np.array([self._open[0]], np.uint64), np.array([self._open[1]]))
+            self._complete_open()
             self._open = None
         done, self._pass = replace(self._pass, sketch=tuple(self._sketch.tolist())), Batches()
         self._sketch = _NONE
@@ -108,16 +109,21 @@ class BatchHashes:
             at = stop
         return out
 
-    def _complete(self, sums: Words, sizes: Ints) -> Mask:
-        """Count whole batches; which of them hold the very rows of the one before."""
+    def _complete_open(self) -> None:
+        assert self._open is not None
+        total, size, worker = self._open
+        self._complete(np.array([total], np.uint64), np.array([size]), np.array([worker], np.int32))
+
+    def _complete(self, sums: Words, sizes: Ints, workers: npt.NDArray[np.int32]) -> Mask:
+        """Count whole batches; which of them hold the very rows of the one before, of the same loader worker."""
         alike = np.empty(len(sums), np.bool_)
-        alike[0] = (int(sums[0]), int(sizes[0])) == self._before
+        alike[0] = (int(sums[0]), int(sizes[0]), int(workers[0])) == self._before
         np.equal(sums[1:], sums[:-1], out=alike[1:])
-        alike[1:] &= sizes[1:] == sizes[:-1]
+        alike[1:] &= (sizes[1:] == sizes[:-1]) & (workers[1:] == workers[:-1])
         # A batch of everything can only be followed by the same.
         alike &= sizes < self.n_rows
         self.aliased_batches += int(np.count_nonzero(alike))
-        self._before = int(sums[-1]), int(sizes[-1])
+        self._before = int(sums[-1]), int(sizes[-1]), int(workers[-1])
         done = self._pass
         sums = sums + sizes.astype(np.uint64) * _ONE  # row 0 is a row
         rows = (done.rows + int(sums.sum())) & WORD
@@ -131,6 +137,12 @@ class BatchHashes:
         )
         self._sketch = _smallest(self._sketch, keys)
         return alike
+
+
+def _workers(piece: Piece, starts: Ints) -> npt.NDArray[np.int32]:
+    """Which loader worker gave the batch of each of these visits."""
+    block = piece.block
+    return block.worker[np.searchsorted(block.offset, starts + piece.start, side="right") - 1]
 
 
 def _scrambled(sums: Words) -> Words:

@@ -90,14 +90,13 @@ class Needs:
 def partial_batches(
     sizes: Counter[int], remainders: Counter[tuple[int, int]], size: int | None, shards: Shards | None
 ) -> tuple[int, int]:
-    """(batches below the batch size, those of them that hold one shard's n mod B rows)."""
+    """(batches below the batch size, shards that end with one of their own n mod B rows)."""
     if size is None:
         return 0, 0
     partial = sum(times for rows, times in sizes.items() if rows < size)
     if shards is None:
         return partial, 0
     expected: np.ndarray[tuple[int], np.dtype[np.int64]] = shards.expected_per_shard
-    ends = sum(
-        times for (rows, shard), times in remainders.items() if rows < size and rows == int(expected[shard]) % size
-    )
+    # A shard ends once in a pass; further batches of just its rest are as small for another reason.
+    ends = sum(1 for rows, shard in remainders if rows < size and rows == int(expected[shard]) % size)
     return partial, ends

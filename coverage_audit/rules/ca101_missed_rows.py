@@ -70,6 +70,9 @@ def _left_out(counts: SplitCounts) -> tuple[str, str]:
     # One rank's or process's pass leaves to the others what they visit.
     if counts.divided or len(ended) < 2 or not sizes[0] or len({p.missed for p in ended}) == 1:
         return "", ""
+    # Rows that come twice take the place of others: nothing is skipped.
+    if any(p.repeated >= p.missed.size for p in ended):
+        return "", ""
     rows = several(sizes[0], "row") if len(sizes) == 1 else f"{number(sizes[0])} to {several(sizes[-1], 'row')}"
     return (
         f"each pass of the loader leaves {rows} out, not the same ones each time",

@@ -61,11 +61,13 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
 
 def _replicated(divided: Divided) -> list[RankShare]:
     """The ranks each of whose workers went through all of that rank's rows."""
-    return [
-        r
-        for r in divided.share.ranks
-        if len(r.workers) > 1 and all(everything(w.unique, r.unique, len(r.workers), divided.passes) for w in r.workers)
-    ]
+    return [r for r in divided.share.ranks if replicating(r, divided.passes)]
+
+
+def replicating(rank: RankShare, passes: int = 1) -> bool:
+    """Whether each of the rank's workers went through all of its rows."""
+    n = len(rank.workers)
+    return n > 1 and all(everything(w.unique, rank.unique, n, passes) for w in rank.workers)
 
 
 _BOTH = tuple(By(rows, worker=worker) for rows in ((0, 1), (2, 3)) for worker in (0, 1))

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 
 from coverage_audit.counts.remarks import Remarks
 from coverage_audit.counts.tables import SplitCounts
-from coverage_audit.model.finding import Evidence, Severity
+from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.words import listed, number, several
 from coverage_audit.rules._rule import By, Example, Rule
 
@@ -42,10 +42,20 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
             cause="what these ranks were given holds nothing, or they never iterated",
             fix="look at how the data is divided: as many shards as ranks, or division by rows",
             count=len(idle),
+            claims=tuple(_parts(counts, len(idle), len(batches))),
             severity=Severity.INFO if counts.evaluation and one else None,
             numbers={"ranks": idle},
         )
     yield from _workers(counts)
+
+
+def _parts(counts: SplitCounts, idle: int, ranks: int) -> Iterator[Claim]:
+    """What epochs miss, where it is about the part of the idle ranks and the others share nothing."""
+    part = counts.expected.size * idle / ranks
+    slack = (counts.batch_size or 1) * ranks + (part / 10)
+    for epoch in counts.complete_epochs:
+        if not epoch.surplus and not epoch.unidentified and abs(epoch.missed.size - part) <= slack and epoch.missed:
+            yield Claim(epoch.epoch, missed=epoch.missed)
 
 
 def _workers(counts: SplitCounts) -> Iterator[Evidence]:
