@@ -51,7 +51,7 @@ demo: $(VENV)/demo-is-installed
 	$(BIN)/coverage-audit demo $(ARGS)
 
 test: env
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope $(ARGS)
 
 test-streaming: env-streaming
 	$(STREAMING)/bin/python -m pytest tests/streaming $(ARGS)
