@@ -18,7 +18,10 @@ from coverage_audit.counts.tables import EpochCount, Hole, PassCount, Position, 
 from coverage_audit.counts.tracker import Piece, Tracker
 from coverage_audit.counts.unfinished import NONE, Lane, OpenEpoch, OpenHole, OpenPass, OpenSpan, Remaining
 from coverage_audit.counts.walk import Scratch
-from coverage_audit.model.rows import Mask, Repeats, RowSet
+from coverage_audit.model.rows import Ints, Mask, Repeats, RowSet
+
+DENSE = 32
+"""Rows of the data per id up to which ids are marked in a mask of all rows."""
 
 
 class Accountant:
@@ -174,7 +177,7 @@ class Accountant:
         if span is None or self.open is None:
             return
         if span.ids:
-            rows = RowSet.of_ids(np.concatenate(span.ids))
+            rows = self._rows_of(span.ids)
         else:
             recency = self.consumed or lane.tracker.recency
             rows = RowSet.of_mask(recency.seen_since(span.start))
@@ -231,6 +234,23 @@ class Accountant:
         """Expected ids that are not ``seen``."""
         return RowSet.of_mask(~seen if self.expected is None else self.expected & ~seen)
 
+    def _rows_of(self, parts: list[Ints]) -> RowSet:
+        """The set of many ids; marking them takes less time than sorting where they are no small part of all."""
+        if self.n_ids > DENSE * sum(map(len, parts)):
+            return RowSet.of_ids(np.concatenate(parts))
+        seen = np.zeros(self.n_ids, np.bool_)
+        for ids in parts:
+            seen[ids] = True
+        return RowSet.of_mask(seen)
+
+    def _count_among(self, ids: Ints, others: Ints) -> int:
+        """How many of ``ids`` are among ``others``."""
+        if not len(ids) or not len(others):
+            return 0
+        among = np.zeros(self.n_ids, np.bool_)
+        among[others] = True
+        return int(np.count_nonzero(among[ids]))
+
     def _finish_pass(self, lane: Lane, *, ended: bool = False) -> None:
         done, lane.pass_ = lane.pass_, None
         if done is None:
@@ -248,7 +268,7 @@ class Accountant:
             else lane.tracker.recency.seen_since(done.start)
         )
         repeated = len(surplus)
-        again = int(np.count_nonzero(np.isin(done.tail, surplus)))
+        again = self._count_among(done.tail, surplus)
         if len(done.tail) and lane.passes and again >= 0.9 * len(done.tail):
             # The rows that filled up the batch came again in this pass: they padded the one before.
             done.padding = len(done.tail)

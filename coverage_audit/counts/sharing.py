@@ -31,6 +31,7 @@ _VALUES = np.arange(256, dtype=np.uint8)
 BITS: npt.NDArray[np.uint8] = np.unpackbits(_VALUES[:, None], axis=1, bitorder="little")
 """(256, 8): which bits a byte has."""
 POPCOUNT: npt.NDArray[np.uint8] = BITS.sum(axis=1, dtype=np.uint8)
+_ONE = np.uint8(1)
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -145,6 +146,8 @@ class Sharing:
 
     def _sum_up(self, n: int) -> tuple[dict[int, int], list[int]]:
         """(k -> rows of exactly k workers, rows of each worker), over the rows of this rank; the bits are cleared."""
+        if n <= 8:
+            return self._sum_up_few(self._planes[0], n)
         planes = self._planes[: -(-n // 8)]
         times: Counter[int] = Counter()
         of_each = np.zeros(8 * len(planes), np.int64)
@@ -157,13 +160,35 @@ class Sharing:
                 plane[which] = 0
             for times_k, rows in enumerate(np.bincount(k).tolist()):
                 times[times_k] += rows if times_k else 0
-            if self._several:
-                self._seen_by[which] += k > 0
-            if n > 1 and (twice := k > 1).any():
-                if self._again is None:
-                    self._again = np.zeros(self._n_ids, np.bool_)
-                self._again[which] |= twice
+            self._mark(which, k > 0, k > 1)
         return {k: rows for k, rows in sorted(times.items()) if k}, of_each[:n].tolist()
+
+    def _sum_up_few(self, plane: Bytes, n: int) -> tuple[dict[int, int], list[int]]:
+        """The same where one byte a row holds all workers: each of its values is counted, no row is looked up."""
+        values = np.zeros(256, np.int64)
+        for low in range(0, self._n_ids, CHUNK):
+            which = slice(low, low + CHUNK)
+            part = plane[which]
+            seen: Mask = part != 0
+            if n == 1:
+                values[1] += np.count_nonzero(seen)
+                self._mark(which, seen, None)
+            else:
+                values += np.bincount(part, minlength=256)
+                # more than one bit
+                self._mark(which, seen, (part & (part - _ONE)) != 0)
+            part.fill(0)
+        times = np.bincount(POPCOUNT, weights=values, minlength=9).astype(np.int64)
+        return {k: int(rows) for k, rows in enumerate(times) if k and rows}, (values @ BITS)[:n].tolist()
+
+    def _mark(self, which: slice, seen: Mask, twice: Mask | None) -> None:
+        """Rows that this rank saw, and those that several of its workers gave it (None: it has one)."""
+        if self._several:
+            self._seen_by[which] += seen
+        if twice is not None and twice.any():
+            if self._again is None:
+                self._again = np.zeros(self._n_ids, np.bool_)
+            self._again[which] |= twice
 
     def _finish_attempt(self) -> None:
         if not self._ranks:
