@@ -101,6 +101,7 @@ _FRAMEWORKS: tuple[tuple[str, str], ...] = (
     ("datasets", "huggingface"),
     ("webdataset", "webdataset"),
     ("grain", "grain"),
+    ("accelerate.data_loader", "accelerate"),
     ("torch.utils.data", "torch_data"),
 )
 

@@ -19,10 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from coverage_audit.adapters import torch_iterators
+from coverage_audit.adapters import torch_iterators, torch_trainers
 from coverage_audit.adapters.choice import loaded
 from coverage_audit.adapters.plain import wrap_plain
 from coverage_audit.adapters.tellers import teller_for
+from coverage_audit.adapters.torch_held import HeldStream
 from coverage_audit.adapters.torch_inband import Looker, Tagging, Tallied, Tally
 from coverage_audit.adapters.torch_order import FileOrder
 from coverage_audit.adapters.torch_rows import Positions, positions_of
@@ -50,6 +51,8 @@ class Recorded:
 
 _recorded: dict[int, Recorded] = {}
 """By the ids of their loaders, for as long as these live."""
+made_of: weakref.WeakKeyDictionary[Any, Recorded] = weakref.WeakKeyDictionary()
+"""Batch samplers that were made of a recorded loader's, for a loader that is to be recorded too."""
 _lock = threading.RLock()
 _moved: list[str] | None = None
 """What was found when the hooks were to be put in place; None before."""
@@ -76,11 +79,8 @@ def adapt(loader: Any, recorder: Recorder) -> Any:
             f"({', '.join(moved)}): batches are recorded by what they hold, without their workers"
         )
         return wrap_plain(loader, recorder)
-    plan, looker = _plan(loader, recorder)
-    key = id(loader)
-    with _lock:
-        _recorded[key] = Recorded(weakref.ref(loader, lambda _: _recorded.pop(key, None)), recorder, plan, looker)
-    _hear_makers(type(loader))
+    _register(loader, recorder, recorder.stream)
+    torch_trainers.install()
     if loader.num_workers:
         recorder.stream.mark(MarkKind.WORKERS, count=int(loader.num_workers))
     _check_rank(loader, recorder)
@@ -88,10 +88,33 @@ def adapt(loader: Any, recorder: Recorder) -> Any:
     if made is not None and torch_iterators.watch_of(made) is None:
         # That of persistent workers: used before, it begins anew with the next iter(); just made, it is that iter().
         unused = bool(getattr(loader, "_initial_iter_for_state_dict", False))
-        watch = _watch(_recorded[key], loader)
+        watch = _watch(_recorded[id(loader)], loader)
         watch.building = not unused
         torch_iterators.adopt(made, watch)
     return loader
+
+
+def take_over(loader: Any, recorder: Recorder, *, held: bool = False) -> None:
+    """Record a loader that a trainer made of a recorded one, or is to hand out the batches of.
+
+    ``held``: it pulls others than it hands out, see :mod:`~coverage_audit.adapters.torch_held`.
+    """
+    if _install() or recorded(loader) is not None:
+        return
+    try:
+        _register(loader, recorder, HeldStream(recorder.stream) if held else recorder.stream)
+        _check_rank(loader, recorder)
+    except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
+        if recorder.stream.writer is not None:
+            recorder.stream.writer.fail(error)
+
+
+def _register(loader: Any, recorder: Recorder, stream: Stream) -> None:
+    plan, looker = _plan(loader, stream)
+    key = id(loader)
+    with _lock:
+        _recorded[key] = Recorded(weakref.ref(loader, lambda _: _recorded.pop(key, None)), recorder, plan, looker)
+    _hear_makers(type(loader))
 
 
 def recorded(loader: Any) -> Recorded | None:
@@ -100,9 +123,8 @@ def recorded(loader: Any) -> Recorded | None:
     return known if known is not None and known.loader() is loader else None
 
 
-def _plan(loader: Any, recorder: Recorder) -> tuple[Plan, Looker | None]:
+def _plan(loader: Any, stream: Stream) -> tuple[Plan, Looker | None]:
     """How this loader's rows are known: as the user says, by its indices, or in the process that makes its batches."""
-    stream = recorder.stream
     plan = Plan(stream, batched=loader.batch_sampler is not None)
     way = _all_ways(stream)
     if way is None or way.made_of is None:
@@ -157,13 +179,18 @@ def _install() -> list[str]:
 def _prepare(iterator: Any, loader: Any) -> None:
     """A loader makes an iterator: watch it, if the loader is recorded."""
     known = recorded(loader)
-    if known is None:
-        return
     try:
+        sampler = getattr(loader, "batch_sampler", None)
+        if known is None and sampler is not None and (source := made_of.get(sampler)) is not None:
+            take_over(loader, source.recorder)
+            known = recorded(loader)
+        if known is None:
+            return
+        torch_trainers.install()
         torch_iterators.adopt(iterator, _watch(known, loader))
         _tag(known, iterator)
     except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
-        if known.recorder.stream.writer is not None:
+        if known is not None and known.recorder.stream.writer is not None:
             known.recorder.stream.writer.fail(error)
 
 
@@ -174,7 +201,7 @@ def _watch(known: Recorded, loader: Any) -> Watch:
     collating = sys.modules["torch"].utils.data._utils.collate
     goes_on = plan.telling is not None and plan.telling.goes_on(loader)
     state = getattr(loader, "next_iter_state", None)
-    if state is not None:
+    if state is not None and not isinstance(plan.stream, HeldStream):
         tag = tag_of(state)
         if tag is None:
             goes_on = True
@@ -231,7 +258,7 @@ def _telling_when_saved(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def state_dict(self: Any) -> Any:
         state = original(self)
         known = recorded(self)
-        if known is not None:
+        if known is not None and not isinstance(known.plan.stream, HeldStream):  # else its trainer saves states
             tag = tag_of(state)
             if tag is not None:
                 known.recorder.checkpoint(tag)
@@ -245,8 +272,10 @@ def _check_rank(loader: Any, recorder: Recorder) -> None:
     writer = recorder.stream.writer
     if writer is None:
         return
-    for sampler in (loader.sampler, getattr(loader.batch_sampler, "sampler", None)):
+    for sampler in (loader.sampler, getattr(loader.batch_sampler, "sampler", None), loader.batch_sampler):
         size, index = getattr(sampler, "num_replicas", None), getattr(sampler, "rank", None)
+        if size is None:
+            size, index = getattr(sampler, "num_processes", None), getattr(sampler, "process_index", None)
         if isinstance(size, int) and isinstance(index, int):
             place = writer.place
             if (index, size) != (place.rank, place.world_size):

@@ -47,6 +47,8 @@ class Plan:
     asked: int = 0
     demoted: bool = False
     """Positions were found to be other rows."""
+    muted: bool = False
+    """What is pulled now is no iteration of the data: a trainer looks whether its loop works."""
 
 
 class Watch:
@@ -120,6 +122,9 @@ class Watch:
         self.last = self._task = NOTHING
         if self.building:
             return data.batch if type(data) is Tagged else data
+        if self._plan.muted:
+            batch = data.batch if type(data) is Tagged else data
+            return self._plan.stream.identify(batch)[0] if self._plan.stream.way.alters else batch
         plan, segment = self._plan, self._open()
         if type(data) is Tagged:
             return self._tagged(data, segment)
@@ -146,7 +151,7 @@ class Watch:
 
     def over(self, error: BaseException) -> None:
         """Nothing came: the data is exhausted, or something failed. The loop may go on after a failure."""
-        if self.building:
+        if self.building or self._plan.muted:
             return
         stream, segment = self._plan.stream, self._open()
         if isinstance(error, StopIteration):
