@@ -77,3 +77,17 @@ def test_a_resumed_loader_goes_on_in_its_pass(data: Path, tmp_path: Path) -> Non
 def test_every_iteration_of_a_loader_is_a_pass(data: Path, tmp_path: Path) -> None:
     _, log = run("two_passes-0", data, tmp_path)
     assert [batch.pass_ for batch in log] == [0] * 10 + [1] * 10
+
+
+def test_the_contract_is_kept(data: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(SCRIPT.with_name("litdata_contract.py"))],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "HOME": str(data.parent), "LITDATA_FOLDER": str(data)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
