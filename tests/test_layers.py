@@ -1,9 +1,9 @@
 """Data flows record -> store -> count -> judge -> report; imports point the other way only, towards model.
 
-LAYERS says what each layer may import beside ``errors``, ``config`` and the version. A type that is imported for type
-checkers only is knowledge too, so it counts; just ``coverage_audit/__init__.py``, which resolves the public names
-lazily, may name every layer that way. A module in brackets may be imported inside a function only: it is heavy, and
-needed when training is over.
+LAYERS says what each layer may import beside ``errors``, ``config``, ``locks`` and the version. A type that is imported
+for type checkers only is knowledge too, so it counts; just ``coverage_audit/__init__.py``, which resolves the public
+names lazily, may name every layer that way. A module in brackets may be imported inside a function only: it is heavy,
+and needed when training is over.
 
 Where it differs from the first design: auditor is four files (auditor, claims, gates and the planner that uses it);
 auditor opens the log and compares the data, so it may know runlog and sources; adapters take a Dataset, so they may
@@ -28,11 +28,12 @@ import coverage_audit
 PACKAGE = Path(coverage_audit.__file__).parent
 NAME = PACKAGE.name
 
-ANYBODY = {"errors", "config", "_version"}
+ANYBODY = {"errors", "config", "locks", "_version"}
 LAYERS: dict[str, set[str]] = {
     "_version": set(),
     "errors": set(),
     "config": set(),
+    "locks": set(),
     "model": set(),
     "sources": {"model"},
     "runlog": {"model"},

@@ -15,6 +15,7 @@ from typing import Any
 
 from coverage_audit.adapters.torch_iteration import Held, Iteration
 from coverage_audit.identity.batches import Answer, Identified, Run, Unknown
+from coverage_audit.locks import new_lock
 from coverage_audit.model.event import BatchRows, MarkKind
 from coverage_audit.recorder.segment import Segment
 from coverage_audit.recorder.stream import Stream
@@ -34,7 +35,7 @@ class Loop:
     def __init__(self, train: Stream, held_out: Stream | None = None) -> None:
         self._train = train
         self._held_out = held_out
-        self._lock = threading.RLock()
+        self._lock = new_lock(self)
         self._iterations: list[Iteration] = []
         self._left: deque[Iteration] = deque()
         self._last: Iteration | None = None

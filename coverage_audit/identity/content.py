@@ -6,7 +6,6 @@ lately do not explain a batch. A batch is known as a whole or not at all.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from coverage_audit.identity.reads import READS, Reads
 from coverage_audit.identity.row_index import RowIndex
 from coverage_audit.identity.scalings import restore
 from coverage_audit.identity.windows import Streams
+from coverage_audit.locks import new_lock
 from coverage_audit.model.event import Found
 from coverage_audit.model.rows import Ints, RowSet
 from coverage_audit.sources.contents import Contents
@@ -73,7 +73,7 @@ class Content:
         self._offset = offset
         self._selected = selected
         self._reads = reads
-        self._lock = threading.Lock()
+        self._lock = new_lock(self)
         self._why_not = ""
         self._hints: dict[tuple[int, np.dtype[Any]], tuple[np.dtype[Any], str]] = {}
         self._index: RowIndex | None = None

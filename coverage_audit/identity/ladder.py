@@ -6,7 +6,6 @@ asked again. Rows are exact or unknown.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -23,6 +22,7 @@ from coverage_audit.identity.provenance import altered, shadow_of
 from coverage_audit.identity.shadows import Shadow
 from coverage_audit.identity.verification import Contents, holds
 from coverage_audit.identity.views import CHANGED, NOT_KNOWN, Doubt, Seen, Views
+from coverage_audit.locks import new_lock
 from coverage_audit.model.event import VERIFIED, Found, MarkKind
 from coverage_audit.model.rows import Ints
 
@@ -77,7 +77,7 @@ class Ladder:
         self._inferred = inferred
         self._contents = contents
         self._every = verify_every
-        self._lock = threading.RLock()
+        self._lock = new_lock(self)
         self._asked = 0
         # By plain numbers: the hash of a member of an enumeration takes as long as the look-up.
         self._verified: dict[int, int] = {}

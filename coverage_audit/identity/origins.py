@@ -9,12 +9,12 @@ from __future__ import annotations
 import bisect
 import os
 import stat
-import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from coverage_audit.locks import new_lock
 from coverage_audit.model.rows import Ints
 
 
@@ -44,7 +44,7 @@ class Origins:
     """The table of one process. Thread-safe; entries are never removed, so ids stay good."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock(self)
         self._all: list[Origin] = []
         self._bases: list[int] = []
         self._bases_array: Ints | None = None

@@ -12,6 +12,7 @@ import numpy as np
 
 from coverage_audit.identity.origins import ORIGINS, Origins
 from coverage_audit.identity.shadows import Shadow, Span, Windows
+from coverage_audit.locks import new_lock
 
 KEPT = 1 << 16
 """Reads that are remembered; older ones are forgotten."""
@@ -34,7 +35,7 @@ class Reads:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock(self)
         # Plain tuples of plain numbers, where that will do: the garbage collector does not look at those.
         self._kept: deque[tuple[int, int, Shadow | int]] = deque()
         self._ids_kept = 0

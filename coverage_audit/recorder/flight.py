@@ -7,7 +7,6 @@ on yet, and nothing tells what the step saw.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections import deque
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverage_audit.identity.batches import leaves
+from coverage_audit.locks import new_lock
 
 AT_MOST = 32
 """Batches that are looked after, the latest ones."""
@@ -37,10 +37,10 @@ class _Batch(NamedTuple):
 class Flight:
     """The batches of one split that were yielded and not yet consumed, in order."""
 
-    __slots__ = ("_batches", "_lock", "_peeked")
+    __slots__ = ("__weakref__", "_batches", "_lock", "_peeked")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # a prefetch thread adds while the training loop consumes
+        self._lock = new_lock(self)  # a prefetch thread adds while the training loop consumes
         self._batches: deque[_Batch] = deque(maxlen=AT_MOST)
         self._peeked: list[_Batch] = []
 

@@ -9,11 +9,12 @@ imported by name before recording began (``from numpy import fromfile``; ``from 
 from __future__ import annotations
 
 import os
-import threading
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coverage_audit.identity.origins import ORIGINS
+from coverage_audit.locks import new_lock
 from coverage_audit.recorder import reading_arrays, reading_stores
 from coverage_audit.recorder.follow import FOLLOW
 from coverage_audit.recorder.patches import Patches
@@ -21,7 +22,7 @@ from coverage_audit.recorder.patches import Patches
 if TYPE_CHECKING:
     from coverage_audit.sources.dataset import Dataset
 
-_lock = threading.RLock()
+_lock = new_lock(sys.modules[__name__])
 _patches = Patches()
 _patched_modules: set[str] = set()
 _installed = 0

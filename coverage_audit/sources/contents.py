@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from coverage_audit.errors import DatasetError
+from coverage_audit.locks import new_lock
 from coverage_audit.model.rows import Ints
 from coverage_audit.sources import hdf5, npz, raw, zarr_store
 from coverage_audit.sources.dataset import Dataset
@@ -39,7 +39,7 @@ class Contents:
         """``unchanged``: says of a real path whether the file is still the one that was declared."""
         self._dataset = dataset
         self._unchanged = unchanged
-        self._lock = threading.Lock()
+        self._lock = new_lock(self)
         self._open: OrderedDict[tuple[str, str], StoredArray] = OrderedDict()
         self._only: dict[str, str] = {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import IO, Literal
 import numpy as np
 
 from coverage_audit.errors import DatasetError
+from coverage_audit.locks import new_lock
 from coverage_audit.model.rows import Ints
 from coverage_audit.sources.members import Members
 from coverage_audit.sources.npy import Header, read_header, read_layout
@@ -49,7 +49,7 @@ class ArchiveArray(StoredArray):
         super().__init__(f"{path}::{member}", path)
         self._path = path
         self._array: Array | None = None
-        self._lock = threading.Lock()
+        self._lock = new_lock(self)
         with self._reading(), self._open(member) as stream:
             layout = read_layout(stream, self.name, None)
         if layout.dtype.hasobject or not layout.shape:
