@@ -2,15 +2,19 @@
 
 That step is a ``scan``, whose state belongs to one iterator: it says which iteration a batch is of, and where a new one
 begins. tf.data would put a prefetch behind it; an option of the dataset keeps it away, so that nothing is shown ahead
-of the loop that takes it. Tensors, their static shapes, the structure and the cardinality stay as they are. Ids that
-were attached at the source (``enumerate()``, a zip with a range) are taken out in the same step.
+of the loop that takes it, and the prefetch goes before it. Tensors, their static shapes, the structure and the
+cardinality stay as they are. Ids that were attached at the source (``enumerate()``, a zip with a range) are taken out
+in the same step.
+
+The Python that is called there is declared stateless, since TensorFlow refuses to checkpoint an iterator with any
+other; the state of the scan makes sure that it is called once for each batch, in order.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-import threading
+import secrets
 from typing import Any
 
 import numpy as np
@@ -21,12 +25,15 @@ from coverage_audit.adapters.keras import builds_a_model, callback_of
 from coverage_audit.adapters.tf_elements import Element, element_of
 from coverage_audit.errors import UsageError
 from coverage_audit.identity.batches import Unknown
+from coverage_audit.locks import new_lock
 from coverage_audit.recorder.recorder import Recorder
 from coverage_audit.recorder.segment import Segment
 from coverage_audit.recorder.stream import Stream
 
 _OURS = "_audit_feed"
 _INFINITE = -1
+_FIRST = 1 << 32
+"""What of a token says which iterator it is; what is below says how many batches it has shown."""
 
 # What Keras, or a script, may do to a recorded dataset so that its batches still reach the loop one by one, in order;
 # and whether each is still shown only when it is asked for.
@@ -101,6 +108,7 @@ class DatasetFeed(Feed):
     """What the iterators of one recorded dataset show.
 
     Each has a token of its own, given to it with its first batch. Where the cardinality is known, so is each one's end.
+    A checkpoint of an iterator holds its token, so one that was restored is known by it, also in another process.
     """
 
     def __init__(self, data: Any, stream: Stream, element: Element, *, standing: bool = False) -> None:
@@ -110,12 +118,13 @@ class DatasetFeed(Feed):
         self.length = cardinality if cardinality >= 0 else None
         self.told_pass = cardinality != _INFINITE and not any(_repeats(part) for part in _made_of(data))
         self.prompt = standing
-        self._tokens = itertools.count(1)
+        self._tokens = itertools.count(1 + secrets.randbits(28))
         self._open: dict[int, _Iteration] = {}
+        """By their tokens, the newest last."""
         self._last: _Iteration | None = None
         self._overlap = False
         self._of_loop: _Iteration | None = None
-        self._lock = threading.Lock()
+        self._lock = new_lock(self)
 
     def feeds(self, adapter: Any) -> bool:
         return any(getattr(part, _OURS, None) is self for part in _made_of(getattr(adapter, "_dataset", None)))
@@ -135,25 +144,22 @@ class DatasetFeed(Feed):
         return None
 
     def show(self, token: int, tensors: tuple[Any, ...]) -> int:
-        """A batch on its way out of the iterator with this token, 0 for one that shows its first. Returns its token."""
+        """A batch on its way out of the iterator with this token, 0 for one that shows its first. Returns its token
+        from then on."""
+        which, given = divmod(token, _FIRST)
         with self._lock:
-            iteration = self._open.get(token)
+            iteration = self._open.get(which)
             if iteration is None:
-                token = next(self._tokens)
-                iteration = _Iteration(token, self._begin())
-                self._open[token] = iteration
-                if self.owner is not None and iteration.segment is not None:
-                    self._of_loop = iteration
-            elif token != max(self._open):
+                iteration = self._opened(which if which else next(self._tokens), goes_on=which != 0)
+            elif which != next(reversed(self._open)):
                 self._overlap = True
             self._last = iteration
             segment = iteration.segment
             if segment is not None:
                 self._record(segment, tensors)
-            iteration.given += 1
-            if iteration.given == self.length:
+            if given + 1 == self.length:
                 self._end(iteration)
-        return token
+            return iteration.token * _FIRST + given + 1
 
     def end(self) -> None:
         """An iterator of unknown length has no more: the newest one, unless several were used at once."""
@@ -176,13 +182,20 @@ class DatasetFeed(Feed):
         super().over(adapter)
         self._of_loop = None
 
-    def _begin(self) -> Segment | None:
+    def _opened(self, token: int, *, goes_on: bool) -> _Iteration:
+        """``goes_on``: it was restored from a checkpoint, so it is in the middle of some pass."""
+        iteration = self._open[token] = _Iteration(token, self._begin(goes_on=goes_on))
+        if self.owner is not None and iteration.segment is not None:
+            self._of_loop = iteration
+        return iteration
+
+    def _begin(self, *, goes_on: bool = False) -> Segment | None:
         """Nothing is recorded of what Keras takes to build a model: the loop begins the data anew."""
         if not self.records(None) or (self.standing and builds_a_model()):
             return None
         if self._of_loop is not None and self._of_loop.token in self._open:
             self._end(self._of_loop)  # a take() behind it; a loop takes nothing new before it has used up the old
-        segment = self.open(told_pass=self.told_pass)
+        segment = self.open(told_pass=self.told_pass and not goes_on)
         segment.prompt = self.prompt
         return segment
 
@@ -204,12 +217,11 @@ class DatasetFeed(Feed):
 class _Iteration:
     """One iterator; ``segment``: None where it is not recorded."""
 
-    __slots__ = ("given", "segment", "token")
+    __slots__ = ("segment", "token")
 
     def __init__(self, token: int, segment: Segment | None) -> None:
         self.token = token
         self.segment = segment
-        self.given = 0
 
 
 def _rows(element: Element, tensors: tuple[Any, ...]) -> Rows:
@@ -234,28 +246,37 @@ def _shown(data: Any, feed: DatasetFeed) -> Any:
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def pass_on(token: Any, batch: Any) -> Any:
         shown, rest = element.split(batch)
-        token = tf.numpy_function(show, [token, *shown], tf.int64)
+        token = tf.numpy_function(show, [token, *shown], tf.int64, stateful=False)
         token.set_shape(())
         return token, rest
 
+    ahead = data.prefetch(tf.data.AUTOTUNE) if _would_prefetch(data) else data
     if feed.length is None and feed.told_pass:
-        data = data.concatenate(_tail(data.element_spec, feed))
-    return _without_prefetch(data.scan(np.int64(0), pass_on))
+        ahead = ahead.concatenate(_tail(data, feed))
+    return _without_prefetch(ahead.scan(np.int64(0), pass_on))
 
 
-def _tail(spec: Any, feed: DatasetFeed) -> Any:
-    """Nothing, and the word that nothing more comes; the cardinality is unknown before and behind it."""
+def _tail(data: Any, feed: DatasetFeed) -> Any:
+    """None of the elements of ``data``, and the word that nothing more comes; the cardinality is unknown before and
+    behind it."""
     import tensorflow as tf
 
-    def end() -> Any:
+    def end(_: Any) -> Any:
         try:
             feed.end()
         except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
             if feed.stream.writer is not None:
                 feed.stream.writer.fail(error)
-        return iter(())
+        return np.False_
 
-    return tf.data.Dataset.from_generator(end, output_signature=spec)
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def is_more(at: Any) -> Any:
+        more = tf.numpy_function(end, [at], tf.bool, stateful=False)
+        more.set_shape(())
+        return more
+
+    # Without a prefetch or a fused filter: asked once, when all else is out.
+    return tf.data.Dataset.range(1).filter(is_more).flat_map(lambda _: data)
 
 
 def _bare(data: Any, element: Element) -> Any:
@@ -267,6 +288,17 @@ def _bare(data: Any, element: Element) -> Any:
         return element.split(parts if type(data.element_spec) is tuple else parts[0])[1]
 
     return data.map(pass_on) if element.takes_out else data.with_options(tf.data.Options())
+
+
+def _would_prefetch(data: Any) -> bool:
+    """Whether tf.data itself would make the batches of this dataset ahead of the loop, as it does for any that does not
+    end in a prefetch."""
+    options = data.options()
+    if options.autotune.enabled is False or options.experimental_optimization.inject_prefetch is False:
+        return False
+    while type(data).__name__ == "_OptionsDataset":
+        (data,) = data._inputs()
+    return type(data).__name__ != "_PrefetchDataset"
 
 
 def _without_prefetch(data: Any) -> Any:

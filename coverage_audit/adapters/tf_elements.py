@@ -34,12 +34,14 @@ def element_of(spec: Any, way: Way) -> Element:
 
     Raises :class:`UsageError` (bad-ids) where ``ids=`` names nothing in them.
     """
+    import tensorflow as tf
+
     if not isinstance(way, Explicit):
         return _searched(spec)
     if way.is_callable:
         return _called(spec, way)
     try:
-        ids, _ = way.take_out(spec)
+        ids, rest = way.take_out(spec)
     except Exception as error:
         raise UsageError(
             f"ids={way.given!r} names no part of the elements {str(spec)[:120]}: {error}; give the key or the position "
@@ -49,6 +51,12 @@ def element_of(spec: Any, way: Way) -> Element:
     if not _is_dense(ids):
         raise UsageError(
             f"ids={way.given!r} names {str(ids)[:80]}: give a part that is one dense tensor of whole numbers",
+            slug="bad-ids",
+        )
+    if not tf.nest.flatten(rest):
+        raise UsageError(
+            f"ids={way.given!r} names all there is in the elements {str(spec)[:120]}, and nothing would be left of them; "
+            "give a callable, as it leaves the batch as it is",
             slug="bad-ids",
         )
     return Element(_splitting(way), _reading(way, scalar=ids.shape.rank == 0), takes_out=True)

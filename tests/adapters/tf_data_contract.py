@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import itertools
+import threading
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,6 +167,7 @@ def test_what_is_no_tensor_passes_through(tmp_path: Path) -> None:
         (PAIRS.batch(8), 3, "ids=3 names no part"),
         (PAIRS.batch(8), "row", "ids='row' names no part"),
         (RAGGED.batch(2).map(lambda i, rest: (rest[0], i)), 0, "ids=0 names RaggedTensorSpec"),
+        (tf.data.Dataset.range(ROWS).map(lambda i: {"row": i}), "row", "ids='row' names all there is"),
         (RAGGED.batch(2), lambda batch: batch[0].numpy(), "does not work on symbolic tensors"),
     ],
 )
@@ -229,6 +232,58 @@ def test_a_shuffle_by_seed_stays_the_same(tmp_path: Path) -> None:
     wrapped = ca.wrap(make(), ca.Dataset.of(ROWS), tmp_path / "run.parquet", ids="row")
     assert order(wrapped) == order(make())
     wrapped.recorder.close()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_iterator_is_checkpointed_and_restored_as_before(tmp_path: Path, known: bool) -> None:
+    """
+    GIVEN a loop that saves its iterator with the weights, at the second of three batches
+    WHEN another iterator is restored from it, as after a restart
+    THEN both go on as they would without recording, and what the restored one gives begins no pass
+    """
+    data = source().batch(8)
+    if not known:
+        data = data.filter(lambda _: True)
+    wrapped = ca.wrap(data, ca.Dataset.of(ROWS), tmp_path / "run.parquet", ids="row")
+    first = iter(wrapped)
+    truth = [_rows_of(next(first)) for _ in range(2)]
+    saved = tf.train.Checkpoint(iterator=first).write(str(tmp_path / "checkpoint"))
+    truth += map(_rows_of, first)
+    again = iter(wrapped)
+    tf.train.Checkpoint(iterator=again).read(saved).assert_consumed()
+    truth += map(_rows_of, again)
+    wrapped.recorder.close()
+    recorded = recorded_batches(tmp_path / "run.parquet")
+    assert truth == [[*range(8)], [*range(8, 16)], [16, 17, 18, 19], [16, 17, 18, 19]]
+    assert [list(b.rows or ()) for b in recorded] == truth
+    assert [b.pass_ for b in recorded] == [0, 0, 0, -1]
+
+
+def test_batches_are_made_ahead_as_before(tmp_path: Path) -> None:
+    """GIVEN a slow source that ends in no prefetch, which tf.data then adds THEN it works while the loop is busy."""
+    busy = threading.Event()
+    ahead: list[int] = []
+
+    def slow() -> Iterator[int]:
+        for row in range(ROWS):
+            if busy.is_set():
+                ahead.append(row)
+            yield row
+
+    data = tf.data.Dataset.from_generator(slow, output_signature=tf.TensorSpec((), tf.int64)).batch(2)
+    wrapped = ca.wrap(data, ca.Dataset.of(ROWS), tmp_path / "run.parquet", ids=lambda rows: rows)
+    for _ in wrapped.take(1):
+        busy.set()
+        until = time.monotonic() + 10
+        while not ahead and time.monotonic() < until:
+            time.sleep(0.01)
+    assert ahead
+    wrapped.recorder.close()
+    assert len(recorded_batches(tmp_path / "run.parquet")) == 1
+
+
+def _rows_of(batch: Any) -> list[int]:
+    return (batch["x"].numpy() // 2).astype(int).tolist()  # type: ignore[no-any-return]
 
 
 def test_a_distributed_dataset_is_refused(tmp_path: Path) -> None:
