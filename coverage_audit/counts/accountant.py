@@ -125,6 +125,8 @@ class Accountant:
         epoch.steps[lane.rank] += piece.batches
         lane.steps += piece.batches
         lane.visits += len(ids)
+        lane.steps_by_attempt[piece.block.attempt] += piece.batches
+        lane.visits_by_attempt[piece.block.attempt] += len(ids)
         if len(self.lanes) > 1:
             lane.seen[ids] = True
         self.sharing.add(piece)

@@ -46,7 +46,7 @@ class Block:
     Per batch: ``number``, ``size`` (rows, known or not), ``remainder`` (one shard's n mod B rows would fit: the batch
     lies in one shard and its size is congruent to that), ``worker`` (of the loader, -1: none), ``offset`` (len + 1:
     where its known, expected rows begin in ``ids``). ``epoch`` is -1 where nobody says. ``shard``: of each of ``ids``,
-    None where there are not several shards.
+    None where there are not several shards. ``attempt``: that recorded it.
     """
 
     epoch: int
@@ -62,6 +62,7 @@ class Block:
     unidentified: int = 0
     outside: int = 0
     shard: npt.NDArray[np.int32] | None = None
+    attempt: int = 0
 
 
 @dataclass(slots=True)
@@ -192,6 +193,7 @@ def _blocks(
             unidentified=rows + int(nameless.sum() if unknown[low] else 0),
             outside=outside,
             shard=_shard_of_ids(visits.shard[records], of_record, ids, source),
+            attempt=visits.attempt,
         )
 
 

@@ -111,7 +111,7 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
         outside=tally.outside,
         outside_rows=tuple(tally.outside_rows),
         writers=writers,
-        attempts=count_attempts(source, writers),
+        attempts=count_attempts(source, accountant.lanes, writers),
         resumes=find_resumes(source),
         superseded=frozenset() if history is None else history.superseded,
         restart_problems=source.restart_problems,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,11 +33,11 @@ def count_writers(
     return tuple(_count(source, stream) for stream in source.history.writers)
 
 
-def count_attempts(source: SplitSource, writers: Sequence[WriterCount]) -> tuple[AttemptCount, ...]:
-    """One entry per attempt of the split; ``writers`` as :func:`count_writers` gives them."""
-    kept = writers
-    if source.history is not None:
-        kept = [_count(source, part) for parts in source.history.parts for part in parts]
+def count_attempts(
+    source: SplitSource, lanes: Sequence[Lane], writers: Sequence[WriterCount]
+) -> tuple[AttemptCount, ...]:
+    """One entry per attempt of the split; ``lanes`` are the streams that count, ``writers`` as :func:`count_writers`
+    gives them."""
     out = []
     for attempt in sorted({w.attempt for w in writers}):
         ends = [e for e in source.run.writers if e.writer.attempt == attempt]
@@ -45,10 +45,10 @@ def count_attempts(source: SplitSource, writers: Sequence[WriterCount]) -> tuple
             AttemptCount(
                 attempt,
                 None if source.history is None else source.history.origins.get(attempt),
-                _most(writers, attempt),
-                _most(kept, attempt),
+                _most((w.rank, w.steps) for w in writers if w.attempt == attempt),
+                _most((lane.rank, lane.steps_by_attempt[attempt]) for lane in lanes),
                 sum(w.visits for w in writers if w.attempt == attempt),
-                sum(w.visits for w in kept if w.attempt == attempt),
+                sum(lane.visits_by_attempt[attempt] for lane in lanes),
                 _state(ends),
             )
         )
@@ -73,11 +73,11 @@ def _as_count(stream: Stream, steps: int, batches: int, visits: int, unique: int
     return WriterCount(writer.attempt, writer.rank, writer.process, steps, batches, visits, unique)
 
 
-def _most(writers: Sequence[WriterCount], attempt: int) -> int:
+def _most(steps_of_ranks: Iterable[tuple[int, int]]) -> int:
+    """Steps of the rank that made the most, given (rank, steps) of each of its processes."""
     steps: Counter[int] = Counter()
-    for writer in writers:
-        if writer.attempt == attempt:
-            steps[writer.rank] += writer.steps
+    for rank, n in steps_of_ranks:
+        steps[rank] += n
     return max(steps.values(), default=0)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from coverage_audit.counts.lineage import Declared, Leg, Story
 from coverage_audit.counts.source import EpochFacts
-from coverage_audit.model.rows import Ints
+from coverage_audit.model.rows import Ints, Mask
 from coverage_audit.model.shards import Shards
 from coverage_audit.runlog.summary import EpochMark, Place, Segment
 from coverage_audit.runlog.visits import Visits
@@ -82,9 +82,11 @@ class Part:
         for piece in log.visits(writer):
             if info.name not in piece.splits:
                 continue
-            own = piece.take(piece.split == piece.splits.index(info.name))
+            mine = piece.split == piece.splits.index(info.name)
+            own = piece if mine.all() else piece.take(mine)
             if not self.trained:
-                own = own.take(self._by_batch(own))
+                which = self._by_batch(own)
+                own = own if which.all() else own.take(which)
             elif len(own):
                 if not begun:
                     assert self.start is not None
@@ -101,9 +103,10 @@ class Part:
             if len(own):
                 yield self._raised(own)
 
-    def _by_batch(self, own: Visits) -> Ints:
+    def _by_batch(self, own: Visits) -> Mask:
         high = np.iinfo(np.int64).max if self.last_batch is None else self.last_batch
-        return np.flatnonzero((own.batch >= self.first_batch) & (own.batch <= high))
+        mine: Mask = (own.batch >= self.first_batch) & (own.batch <= high)
+        return mine
 
     def _before_stop(self, own: Visits, held: list[Visits]) -> tuple[Visits, bool]:
         """What surely lies before the checkpoint, and whether that is all. Yields after the last step wait."""
@@ -115,7 +118,9 @@ class Part:
             held.append(own)
             return own.take(slice(0, 0)), bool(len(beyond)) or not self.stop.steps
         last = int(consumed[-1]) + 1
-        out = Visits.concat([*held, own.take(slice(0, last))])
+        waited, out = [v for v in held if len(v)], own.take(slice(0, last))
+        if waited:
+            out = Visits.concat([*waited, out])
         held[:] = [own.take(slice(last, None))]
         return out, bool(len(beyond))
 

@@ -60,7 +60,8 @@ class OpenHole:
 class Lane:
     """One stream's state: its tracker, its pass, its part of the epoch.
 
-    ``seen``: per row whether it visited it; empty where there is no other stream.
+    ``seen``: per row whether it visited it; empty where there is no other stream. ``steps_by_attempt`` and
+    ``visits_by_attempt`` part ``steps`` and ``visits``: a stream may go through several attempts.
     """
 
     rank: int
@@ -76,6 +77,8 @@ class Lane:
     closed: list[OpenPass] = field(default_factory=list)
     seen: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
     orders: list[Order] = field(default_factory=list)
+    steps_by_attempt: Counter[int] = field(default_factory=Counter)
+    visits_by_attempt: Counter[int] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
