@@ -55,8 +55,8 @@ def element_of(spec: Any, way: Way) -> Element:
         )
     if not tf.nest.flatten(rest):
         raise UsageError(
-            f"ids={way.given!r} names all there is in the elements {str(spec)[:120]}, and nothing would be left of them; "
-            "give a callable, as it leaves the batch as it is",
+            f"ids={way.given!r} names all there is in the elements {str(spec)[:120]}, and nothing would be left of "
+            "them; give a callable, as it leaves the batch as it is",
             slug="bad-ids",
         )
     return Element(_splitting(way), _reading(way, scalar=ids.shape.rank == 0), takes_out=True)
