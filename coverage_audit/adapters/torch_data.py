@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import sys
-import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from coverage_audit.adapters.torch_state import tag_of
 from coverage_audit.adapters.torch_watch import Plan, Watch
 from coverage_audit.errors import UsageError
 from coverage_audit.identity.ladder import Ladder
+from coverage_audit.locks import new_lock
 from coverage_audit.model.event import MarkKind
 from coverage_audit.recorder.recorder import Recorder
 from coverage_audit.recorder.stream import Stream
@@ -53,7 +53,7 @@ _recorded: dict[int, Recorded] = {}
 """By the ids of their loaders, for as long as these live."""
 made_of: weakref.WeakKeyDictionary[Any, Recorded] = weakref.WeakKeyDictionary()
 """Batch samplers that were made of a recorded loader's, for a loader that is to be recorded too."""
-_lock = threading.RLock()
+_lock = new_lock(sys.modules[__name__])
 _moved: list[str] | None = None
 """What was found when the hooks were to be put in place; None before."""
 _with_makers: weakref.WeakSet[type] = weakref.WeakSet()
