@@ -92,6 +92,27 @@ def test_stretches_and_cuts_change_nothing(rows: list[int], cuts: list[int]) -> 
 
 
 @settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 999), st.integers(1, 60)), min_size=1, max_size=20), st.integers(1, 400))
+def test_runs_of_consecutive_rows_are_summed_up_alike(runs: list[tuple[int, int]], cut: int) -> None:
+    """The sums of a run against those of its rows, one by one; the same of visits that stay in a shard for long."""
+    rows = np.concatenate([np.arange(start, min(start + n, 1000)) for start, n in runs])
+    shards = (rows // 70).astype(np.int32)
+    scratch = Scratch()
+    walks = []
+    for long in (1, 2, 1000):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(walk_module, "LONG", long)
+            walk = Walk(1000, 15, scratch)
+            walk.add(rows[:cut], shards[:cut])
+            walk.add(rows[cut:], shards[cut:])
+        walks.append(walk)
+    for name in set(Walk.__slots__) - {"scratch"}:
+        values = [getattr(walk, name) for walk in walks]
+        assert np.array_equal(values[0], values[2]), name
+        assert np.array_equal(values[1], values[2]), name
+
+
+@settings(max_examples=100, deadline=None)
 @given(batches_of_rows, batches_of_rows)
 def test_hashes_are_equal_exactly_for_equal_orders(a: list[list[int]], b: list[list[int]]) -> None:
     one, two = order_of(a), order_of(b)
