@@ -34,7 +34,7 @@ from coverage_audit.adapters.keras import make_callback, who_iterates
 from coverage_audit.adapters.tellers import Telling
 from coverage_audit.adapters.torch_state import tag_of
 from coverage_audit.errors import UsageError
-from coverage_audit.identity.batches import Answer, Identified, Unknown, count_rows
+from coverage_audit.identity.batches import Answer, Identified, Unknown, count_rows, possible_lengths
 from coverage_audit.identity.explicit import Explicit, rows_given
 from coverage_audit.identity.ladder import Ladder
 from coverage_audit.model.event import Found
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 ROW = "__row__"
 """The column of row numbers that is looked for where ``ids=`` names none."""
+
+_DROPS = "the dataset's transform made another number of rows of a batch than there are at its positions"
 
 _NO_COLUMN = f"the examples have no column {ROW!r}: add_column({ROW!r}, range(n)) before to_iterable_dataset()"
 
@@ -105,18 +107,27 @@ class _Told(Stream):
 class _Positions(_Told):
     """``rows``: the sample ids of all positions, or why they are unknown. ``size``: examples in a batch."""
 
-    __slots__ = ("_at", "_rows", "_size", "_total")
+    __slots__ = ("_at", "_is_batched", "_rows", "_size", "_total")
 
-    def __init__(self, stream: Stream, rows: Ints | str, size: int, total: int) -> None:
+    def __init__(self, stream: Stream, rows: Ints | str, size: int, total: int, *, is_batched: bool) -> None:
         super().__init__(stream)
         self._rows, self._size, self._total, self._at = rows, size, total, 0
+        self._is_batched = is_batched
 
     def take(self, segment: Segment, batch: Any, worker: int = -1) -> Any:
         start, rows = self._at, self._rows
         self._at = stop = min(start + self._size, self._total)
-        answer: Answer = Unknown(stop - start, rows) if isinstance(rows, str) else rows[start:stop]
-        self.put(segment, lambda: (Found.EXPLICIT, answer), worker)
+        self.put(segment, lambda: (Found.EXPLICIT, self._answer(rows, start, stop, batch)), worker)
         return batch
+
+    def _answer(self, rows: Ints | str, start: int, stop: int, batch: Any) -> Answer:
+        if isinstance(rows, str):
+            return Unknown(stop - start, rows)
+        lengths = possible_lengths(batch) if self._is_batched else ()
+        if lengths and stop - start not in lengths:
+            came = " or ".join(map(str, sorted(lengths)))
+            return Unknown(-1, _DROPS, f"{stop - start} were asked for, {came} came")
+        return rows[start:stop]
 
 
 class _Column(_Told):
@@ -167,9 +178,11 @@ class _DatasetProxy(LoaderProxy):
         stream = self._audit_stream
         if isinstance(stream.way, Explicit):
             return stream if is_batched else _Examples(stream)
-        return self._audit_known(stream, size) if isinstance(stream.way, Ladder) and stream.way.made_of else stream
+        if not isinstance(stream.way, Ladder) or not stream.way.made_of:
+            return stream
+        return self._audit_known(stream, size, is_batched=is_batched)
 
-    def _audit_known(self, stream: Stream, _size: int) -> Stream:
+    def _audit_known(self, stream: Stream, size: int, *, is_batched: bool) -> Stream:
         raise NotImplementedError
 
 
@@ -178,14 +191,14 @@ class MapDatasetProxy(_DatasetProxy):
 
     _audit_rows: Ints | str | None = None
 
-    def _audit_known(self, stream: Stream, _size: int) -> Stream:
+    def _audit_known(self, stream: Stream, size: int, *, is_batched: bool) -> Stream:
         if self._audit_rows is None:
             assert isinstance(stream.way, Ladder)
             assert stream.way.made_of is not None
             rows = own_rows(self._audit_inner, stream.way.made_of[0])
             object.__setattr__(self, "_audit_rows", rows)
         assert self._audit_rows is not None
-        return _Positions(stream, self._audit_rows, _size, len(self._audit_inner))
+        return _Positions(stream, self._audit_rows, size, len(self._audit_inner), is_batched=is_batched)
 
 
 class _States:
@@ -234,7 +247,7 @@ class IterableDatasetProxy(_DatasetProxy):
         self._audit_recorder.restored(tag)  # from here on, its checkpoint says in which pass it goes on
         return None
 
-    def _audit_known(self, stream: Stream, _size: int) -> Stream:
+    def _audit_known(self, stream: Stream, size: int, *, is_batched: bool) -> Stream:  # noqa: ARG002 - as above
         return _Column(stream)
 
 

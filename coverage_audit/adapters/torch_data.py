@@ -35,6 +35,7 @@ from coverage_audit.model.event import MarkKind
 from coverage_audit.recorder.recorder import Recorder
 from coverage_audit.recorder.stream import Stream
 from coverage_audit.recorder.writer import warn
+from coverage_audit.sources.files import WITHOUT_ARRAYS
 
 _MODULE = "torch.utils.data.dataloader"
 
@@ -135,8 +136,8 @@ def _plan(loader: Any, stream: Stream) -> tuple[Plan, Looker | None]:
         plan.reason = positions
     elif positions is None:
         plan.telling = teller_for(loader.dataset, dataset) if _is_iterable(loader) else None
-    if all(path is None for path in dataset.paths):
-        return plan, None
+    if all(path is None or path.name.endswith(WITHOUT_ARRAYS) for path in dataset.paths):
+        return plan, None  # nothing that could be found in a batch
     if isinstance(positions, Positions):
         plan.files = FileOrder(dataset)
         return plan, None
@@ -198,7 +199,6 @@ def _watch(known: Recorded, loader: Any) -> Watch:
     plan = known.plan
     # Each time anew: Subset.indices may be others by now. Workers have the dataset as it is when they are made.
     positions = _positions(loader, plan.stream)
-    collating = sys.modules["torch"].utils.data._utils.collate
     goes_on = plan.telling is not None and plan.telling.goes_on(loader)
     state = getattr(loader, "next_iter_state", None)
     if state is not None and not isinstance(plan.stream, HeldStream):
@@ -210,10 +210,21 @@ def _watch(known: Recorded, loader: Any) -> Watch:
     return Watch(
         plan,
         positions if isinstance(positions, Positions) else None,
-        trusted=loader.collate_fn in (collating.default_collate, collating.default_convert),
+        trusted=_drops_nothing(loader),
         resumed=goes_on,
         building=state is not None,
     )
+
+
+def _drops_nothing(loader: Any) -> bool:
+    """Whether torch alone makes the batches: one sample for each position, all of them together."""
+    data: Any = sys.modules["torch"].utils.data
+    if loader.batch_sampler is None or loader.collate_fn is not data.default_collate:
+        return False
+    dataset = loader.dataset
+    while type(dataset) is data.Subset:  # it asks as it is asked
+        dataset = dataset.dataset
+    return not hasattr(dataset, "__getitems__")
 
 
 def _tag(known: Recorded, iterator: Any) -> None:

@@ -88,7 +88,7 @@ def _watched(kind: type) -> type:
 
     def _next_index(self: Any) -> Any:
         index = base._next_index(self)
-        self._audit_watch.last = index
+        self._audit_watch.given(index)
         return index
 
     def __next__(self: Any) -> Any:

@@ -32,6 +32,9 @@ class View:
     places: Ints | None = None
 
 
+OTHERWISE = View((), (), np.array([-1], np.int64))
+"""Of datasets that rearrange others in a way that nobody knows."""
+
 Below = Callable[[Any], View | None]
 """``below(dataset)`` of a framework's module: what a dataset of its kinds rearranges; None for anything else. A base
 whose positions are its rows in a changed order (an index of its own) is a view of itself: ``parts=(Base(key, rows),)``.
@@ -136,6 +139,8 @@ class _Met:
         view = below(dataset)
         if view is None:
             return self._leaf(dataset)
+        if view is OTHERWISE:
+            return None
         parts = []
         for part, size in zip(view.parts, view.sizes, strict=True):
             places = self.resolve(part)

@@ -25,7 +25,9 @@ from coverage_audit.recorder.writer import warn
 NOTHING = object()
 """No index: not known, or not asked for."""
 
-_DROPS = "the collate function made another number of rows of a batch than the sampler asked for"
+_DROPS = "the collate function or the dataset made another number of rows of a batch than the sampler asked for"
+
+_REUSED = "the sampler changes the list of positions that it gave while a worker may still read it"
 
 _SURE = frozenset((Found.PROVENANCE, Found.VIEW, Found.TRACER))
 """Ways that cannot mistake a row for an equal one."""
@@ -51,12 +53,37 @@ class Plan:
     """What is pulled now is no iteration of the data: a trainer looks whether its loop works."""
 
 
+class Given:
+    """An index of the sampler, as it was when it was given: samplers use one list again for all their batches, and
+    datasets take apart the one they get."""
+
+    __slots__ = ("_as_given", "_index")
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+        self._as_given = index.copy() if type(index) in (list, np.ndarray) else index
+
+    def in_this_process(self) -> Any:
+        """What the dataset was asked for, in the order in which it gives it: some sort the list that they get."""
+        index, before = self._index, self._as_given
+        if type(index) is list and index != before and len(index) == len(before) and sorted(index) == sorted(before):
+            return index
+        return before
+
+    def in_a_worker(self) -> Any:
+        """NOTHING where the worker may have got what the list became."""
+        index, before = self._index, self._as_given
+        if type(index) is list:
+            return before if index == before else NOTHING
+        return before if index is before or np.array_equal(index, before) else NOTHING
+
+
 class Watch:
     """One iterator's.
 
     ``positions``: of its dataset in the declared data, as the dataset is now; None where indices say nothing.
-    ``trusted``: its collate function is torch's, which drops no sample. ``resumed``: it goes on in the middle of a
-    pass, and no checkpoint says in which. ``building``: what is pulled now is nobody's: it goes to where it was left
+    ``trusted``: what makes its batches is torch's own, which drops no sample. ``resumed``: it goes on in the middle of
+    a pass, and no checkpoint says in which. ``building``: what is pulled now is nobody's: it goes to where it was left
     off, or was made before it was recorded.
     """
 
@@ -96,6 +123,10 @@ class Watch:
         self._sent.clear()
         self.last = self._task = NOTHING
 
+    def given(self, index: Any) -> None:
+        """The sampler gave this index."""
+        self.last = Given(index)
+
     def sent(self, task: int) -> None:
         """The index given last went to a worker."""
         self._sent[task] = self.last
@@ -118,7 +149,7 @@ class Watch:
             return data.batch if type(data) is Tagged else data
 
     def _took(self, data: Any) -> Any:
-        index = self.last if self.worker < 0 else self._task
+        given = self.last if self.worker < 0 else self._task
         self.last = self._task = NOTHING
         if self.building:
             return data.batch if type(data) is Tagged else data
@@ -128,22 +159,25 @@ class Watch:
         plan, segment = self._plan, self._open()
         if type(data) is Tagged:
             return self._tagged(data, segment)
-        ids = self._ids(index)
-        if ids is None and plan.reason is not None:
+        ids, reason = None, plan.reason
+        if isinstance(given, Given):
+            index = given.in_a_worker() if self.worker >= 0 else given.in_this_process()
+            ids = self._ids(index)
+            reason = reason or (_REUSED if index is NOTHING else None)
+        if ids is None and reason is not None:
             batch, told = plan.stream.identify(data)
-            self._put(segment, _because(told, plan.reason))
+            self._put(segment, _because(told, reason))
             return batch
         if ids is None:
             return plan.stream.take(segment, data, self.worker)
         batch = handed_on(data)
         plan.asked += 1
-        if not self._trusted:
-            lengths = possible_lengths(batch)
-            if lengths and len(ids) not in lengths:
-                detail = f"{len(ids)} were asked for, {' or '.join(map(str, sorted(lengths)))} came"
-                batch, told = plan.stream.identify(data)
-                self._put(segment, _because(told, _DROPS, detail))
-                return batch
+        is_one = len(ids) == 1 and not plan.batched
+        dropped = None if self._trusted or is_one else _miscounted(len(ids), batch)
+        if dropped is not None:
+            batch, told = plan.stream.identify(data)
+            self._put(segment, _because(told, _DROPS, dropped))
+            return batch
         if (plan.asked - 1) % plan.verify_every == 0 and self._is_contradicted(data, ids):
             return plan.stream.take(segment, data, self.worker)
         self._put(segment, ids)
@@ -189,8 +223,10 @@ class Watch:
         if telling is not None and data.tags is not None:
             rows = telling.rows(data.tags)
             if not isinstance(rows, Unknown):
-                self._put(segment, rows, telling.found)
-                return handed_on(data.batch)
+                batch = handed_on(data.batch)
+                dropped = None if self._trusted else _miscounted(_count(rows), batch)
+                self._put(segment, rows if dropped is None else Unknown(-1, _DROPS, dropped), telling.found)
+                return batch
         if data.told is None:
             return self._plan.stream.take(segment, data.batch, self.worker)  # what this process can make of it
         self._put(segment, data.told)
@@ -216,6 +252,22 @@ class Watch:
             return False
         rows = _ids_of(told.rows, self._plan.stream)
         return rows is not None and not (len(rows) == len(ids) and bool((rows == ids).all()))
+
+
+def _miscounted(asked: int, batch: Any) -> str | None:
+    """What is wrong with the number of rows of a batch that was made of ``asked``; None where nothing is."""
+    lengths = possible_lengths(batch)
+    if not lengths or asked in lengths:
+        return None
+    return f"{asked} were asked for, {' or '.join(map(str, sorted(lengths)))} came"
+
+
+def _count(rows: Answer | Identified) -> int:
+    """How many rows an answer has."""
+    answer = rows.rows if isinstance(rows, Identified) else rows
+    if isinstance(answer, BatchRows):
+        return answer.count
+    return answer.length if isinstance(answer, Run | Unknown) else len(answer)
 
 
 def _because(told: Answer | Identified, reason: str, detail: str = "") -> Answer | Identified:

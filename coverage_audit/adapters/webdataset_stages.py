@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from coverage_audit.identity.batches import possible_lengths
+
 Tag = Any
 """What a sample is: (url, key), or what the source of the boxes says; a list of these for a batch; None: not known."""
 
@@ -98,14 +100,15 @@ class Followed:
         feed = _Feed(boxes)
         given = self._pipeline.invoke(stage, iter(feed))
         if name in _ONE_BY_ONE:
-            return (Box(feed.tag, sample) for sample in given)
+            return (Box(_of_as_many(feed.tag, sample), sample) for sample in given)
         if name in _APART:
             return (Box(feed.next_part(), sample) for sample in given)
         return self._read(stage, given, feed)
 
     def _read(self, stage: Any, samples: Iterable[Any], feed: _Feed | None) -> Iterator[Box]:
         for sample in samples:
-            tag = feed.tag if feed is not None and feed.last is sample else read_tag(sample)
+            is_last = feed is not None and feed.last is sample and type(sample) not in _SHARED
+            tag = feed.tag if feed is not None and is_last else read_tag(sample)
             if tag is None and feed is not None and feed.tag is not None and self.lost_by is None:
                 self.lost_by = str(getattr(stage, "__name__", None) or type(stage).__name__)
             yield Box(tag, sample)
@@ -174,6 +177,17 @@ class _Feed:
 
 _NOTHING = object()
 
+_SHARED = (int, bool, float, str, bytes, type(None))
+"""Of these, two samples can be one object."""
+
+
+def _of_as_many(tag: Tag, sample: Any) -> Tag:
+    """The tag of a sample, unless it is that of a batch of another number of rows: nobody knows which were left out."""
+    if not isinstance(tag, list):
+        return tag
+    lengths = possible_lengths(sample)
+    return tag if not lengths or len(tag) in lengths else None
+
 
 def _batch_boxes(stage: Any, boxes: Iterator[Box]) -> Iterable[Box]:
     """The stage's own batches, of boxes; what puts a batch together gets the samples."""
@@ -183,7 +197,8 @@ def _batch_boxes(stage: Any, boxes: Iterator[Box]) -> Iterable[Box]:
 
     def together(batch: Sequence[Box]) -> Box:
         samples = [box.sample for box in batch]
-        return Box([box.tag for box in batch], samples if collate is None else collate(samples))
+        made = samples if collate is None else collate(samples)
+        return Box(_of_as_many([box.tag for box in batch], made), made)
 
     bound.arguments["collation_fn"] = together
     batches: Iterable[Box] = stage.f(*bound.args, **bound.kwargs)

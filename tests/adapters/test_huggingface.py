@@ -143,6 +143,21 @@ def test_rows_of_another_split_are_outside_of_the_data(tmp_path: Path) -> None:
     assert {batch.rows for batch in recorded_batches(tmp_path / "run.parquet")} == {(-1,)}
 
 
+def odd_ones(batch: dict[str, list[int]]) -> dict[str, list[int]]:
+    return {"row": [row for row in batch["row"] if row % 2]}
+
+
+def test_batches_that_a_transform_makes_shorter_are_unknown(tmp_path: Path) -> None:
+    """GIVEN a transform that leaves rows out THEN which it left out is not guessed at."""
+    loader = wrap(BASE.with_transform(odd_ones), Dataset.of(BASE), tmp_path / "run.parquet")
+
+    with pytest.warns(UserWarning, match=r"transform made another number of rows .* \(8 were asked for, 4 came\)"):
+        assert [rows_in(batch) for batch in loader.iter(8)][:1] == [[1, 3, 5, 7]]
+    loader.recorder.close()
+
+    assert {batch.rows for batch in recorded_batches(tmp_path / "run.parquet")} == {None}
+
+
 @pytest.mark.parametrize(
     ("made", "declared", "said"),
     [

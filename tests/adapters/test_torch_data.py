@@ -27,11 +27,18 @@ SCENARIOS = [
     if isinstance(key, ast.Constant) and isinstance(key.value, str)
 ]
 
-KNOWN_TOO = {"samples_dropped": [36, 37, 38, 39]}
+KNOWN_TOO = {
+    "samples_dropped": [36, 37, 38, 39],
+    "read_together_dropping": [36, 37, 38, 39],
+    "lists_of_indices_dropping": [36, 37, 38, 39],
+}
 """Batches of these that nothing is wrong with."""
 
 UNKNOWN = {
-    "samples_dropped": "the collate function made another number of rows of a batch",
+    "samples_dropped": "the collate function or the dataset made another number of rows of a batch",
+    "read_together_dropping": "the collate function or the dataset made another number of rows of a batch",
+    "lists_of_indices_dropping": "the collate function or the dataset made another number of rows of a batch",
+    "subset_of_another_kind": "no array of the batch is known to hold rows of the declared data",
     "stream_without_ids": "no array of the batch is known to hold rows of the declared data",
 }
 """Where nothing says what the rows are; and what is said of that."""

@@ -182,6 +182,27 @@ def test_what_is_lost_on_the_way_is_unknown_and_said(tmp_path: Path, shards: lis
 
 
 @pytest.mark.parametrize(
+    "made",
+    [
+        lambda data: data.batched(10).map(lambda batch: tuple(part[1:] for part in batch)),
+        lambda data: data.batched(10).map(lambda batch: tuple(part[1:] for part in batch)).unbatched(),
+        lambda data: data.batched(10, collation_fn=lambda samples: tuple(zip(*samples[1:], strict=True))),
+    ],
+)
+def test_rows_left_out_of_batches_are_not_guessed_at(
+    tmp_path: Path, shards: list[str], made: Callable[[Any], Any]
+) -> None:
+    loader = wrap(made(base(shards).decode().to_tuple("cls", "x.npy")), Dataset.open(shards), tmp_path / "run.parquet")
+
+    with pytest.warns(UserWarning, match="what the samples of the pipeline are is lost on their way"):
+        batches = list(loader)
+    loader.recorder.close()
+
+    assert len(batches) > 3
+    assert recorded(tmp_path) == [None] * len(batches)
+
+
+@pytest.mark.parametrize(
     ("ids", "handed_on"),
     [
         (lambda b: (list(zip(b[1], b[2], strict=True)), b[:1]), 1),

@@ -33,6 +33,7 @@ from torch.utils.data import (
     IterableDataset,
     RandomSampler,
     Sampler,
+    SequentialSampler,
     Subset,
     WeightedRandomSampler,
     get_worker_info,
@@ -71,6 +72,54 @@ class Rows(Dataset[Any]):
 class Together(Rows):
     def __getitems__(self, many: list[int]) -> list[Any]:
         return [self[i] for i in many]
+
+
+class TakingApart(Rows):
+    """Empties the list it is asked for."""
+
+    def __getitems__(self, many: list[int]) -> list[Any]:
+        return [self[many.pop(0)] for _ in range(len(many))]
+
+
+class Sorting(Rows):
+    """Reads in the order of the file, as h5py wants it."""
+
+    def __getitems__(self, many: list[int]) -> list[Any]:
+        many.sort()
+        return [self[i] for i in many]
+
+
+class Dropping(Rows):
+    """Leaves out what could not be read."""
+
+    def __getitems__(self, many: list[int]) -> list[Any]:
+        return [self[i] for i in many if i % 5]
+
+    def __getitem__(self, i: Any) -> Any:
+        return super().__getitem__([j for j in i if j % 5] if isinstance(i, list) else i)
+
+
+class Backwards(Subset[Any]):
+    """A subset that counts from its end."""
+
+    def __getitem__(self, i: Any) -> Any:
+        return self.dataset[self.indices[-1 - i]]
+
+    def __getitems__(self, many: list[int]) -> list[Any]:
+        return [self[i] for i in many]
+
+
+class OneList(Sampler[list[int]]):
+    """Gives the same list again and again."""
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batch: list[int] = []
+        for start in range(0, N, 8):
+            batch[:] = range(start, start + 8)
+            yield batch
+
+    def __len__(self) -> int:
+        return 5
 
 
 class Stream(IterableDataset[Any]):
@@ -399,6 +448,16 @@ SCENARIOS: dict[str, Scenario] = {
         lambda folder: DataLoader(Rows(), batch_size=None, sampler=BatchSampler(RandomSampler(Rows()), B, True))
     ),
     "read_together": Scenario(loader(Together(), shuffle=True, num_workers=2)),
+    "one_list_for_all": Scenario(lambda folder: DataLoader(Rows(), batch_sampler=OneList())),
+    "asked_list_taken_apart": Scenario(loader(TakingApart(), shuffle=True)),
+    "asked_list_sorted": Scenario(loader(Sorting(), shuffle=True)),
+    "read_together_dropping": Scenario(loader(Dropping(), num_workers=2)),
+    "lists_of_indices_dropping": Scenario(
+        lambda folder: DataLoader(
+            Dropping(), batch_size=None, sampler=BatchSampler(SequentialSampler(Rows()), B, False)
+        )
+    ),
+    "subset_of_another_kind": Scenario(loader(Backwards(Rows(), range(N)))),
     "last_dropped": Scenario(loader(shuffle=True, drop_last=True)),
     "uneven_batches": Scenario(lambda folder: DataLoader(Rows(), batch_sampler=Uneven(), num_workers=2)),
     "endless": Scenario(loader(sampler=Endless(), num_workers=2), left_early),
