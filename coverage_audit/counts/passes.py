@@ -20,7 +20,6 @@ rows from repeats.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from coverage_audit.counts.recency import Indices
 
@@ -29,6 +28,8 @@ MAX_REPEATED_BEFORE = 0.1
 WINDOW_BATCHES = 32
 WINDOW_SHARE = 16
 MAX_WINDOW = 65_536
+FIRST_REPEATS = 1 << 12
+"""Repeats that are looked at first, and twice as many each further time."""
 
 
 def window_size(n_rows: int, batch_rows: int) -> int:
@@ -53,21 +54,31 @@ def find_boundary(
     repeats = before >= start
     if not repeats.any():
         return -1, n
-    total: npt.NDArray[np.int64] = np.concatenate(([0], np.cumsum(repeats)))
-    offsets = np.flatnonzero(repeats)
-    repeated_before = total[offsets]
-    visits_before = offsets + (base - start)
-    unique_before = n_unique + offsets - repeated_before
-    stop = np.minimum(offsets + window, n)
-    seen = stop - offsets
-    agree = total[stop] - repeated_before
-    whole = (seen == window) | ended
-    clean = visits_before - unique_before - allowance <= MAX_REPEATED_BEFORE * visits_before
-    edge = clean & (agree >= AGREEMENT * seen) & (seen - agree <= MAX_REPEATED_BEFORE * unique_before) & (seen >= 2)
-    edge &= visits_before >= allowance
-    complete = clean & (unique_before >= n_rows)
-    hits = np.flatnonzero((edge & whole) | complete)
-    undecided = np.flatnonzero(clean & ~whole & ~complete)
+    total = np.zeros(n + 1, np.int64)
+    np.cumsum(repeats, out=total[1:])
+    all_offsets = np.flatnonzero(repeats)
+    # Behind a boundary nearly every visit is a repeat, and the first few of them decide.
+    low, many = 0, FIRST_REPEATS
+    while True:
+        offsets = all_offsets[low : low + many]
+        repeated_before = total[offsets]
+        visits_before = offsets + (base - start)
+        unique_before = n_unique + offsets - repeated_before
+        stop = np.minimum(offsets + window, n)
+        seen = stop - offsets
+        agree = total[stop] - repeated_before
+        whole = (seen == window) | ended
+        clean = visits_before - unique_before - allowance <= MAX_REPEATED_BEFORE * visits_before
+        edge = clean & (agree >= AGREEMENT * seen) & (seen - agree <= MAX_REPEATED_BEFORE * unique_before) & (seen >= 2)
+        edge &= visits_before >= allowance
+        complete = clean & (unique_before >= n_rows)
+        hits = np.flatnonzero((edge & whole) | complete)
+        undecided = np.flatnonzero(clean & ~whole & ~complete)
+        if len(hits) or len(undecided):
+            break
+        low, many = low + many, 2 * many
+        if low >= len(all_offsets):
+            return -1, n
     limit = int(offsets[undecided[0]]) if len(undecided) else n
     if not len(hits) or int(offsets[hits[0]]) > limit:
         return -1, limit
