@@ -69,3 +69,22 @@ def test_a_resumed_loader_goes_on_in_its_pass(data: Path, tmp_path: Path) -> Non
     """What comes after a restart is not told as a pass from its beginning; the pass after it is."""
     _, log = run("resumed-0", data, tmp_path)
     assert [batch.pass_ for batch in log] == [0] * 3 + [-1] * 13 + [1] * 16
+
+
+def test_the_contract_is_kept(data: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "streaming_contract.py")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(HERE / "stand_ins"),
+            "TMPDIR": str(data),
+            "STREAMING_FOLDER": str(data),
+        },
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
