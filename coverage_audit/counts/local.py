@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from coverage_audit.counts.accountant import Accountant
+from coverage_audit.counts.anew import as_passes, begin_anew
 from coverage_audit.counts.blocks import Tally, read_blocks
 from coverage_audit.counts.needed import Needs, batch_size_of, partial_batches
 from coverage_audit.counts.order import Order
@@ -36,17 +37,16 @@ def count_split(source: SplitSource) -> SplitCounts:
     n_rows = 0 if source.shards is None else source.shards.rows
     trackers = [Tracker(i, n_ids, n_rows) for i in range(len(source.streams))]
     accountant = Accountant(source, trackers)
-    lanes = [
-        tracker.pieces(read_blocks(source, stream, tally))
-        for tracker, stream in zip(trackers, source.streams, strict=True)
-    ]
+    anew = begin_anew(source)
+    blocks = [read_blocks(source, stream, tally) for stream in source.streams]
+    lanes = [t.pieces(as_passes(b) if anew else b) for t, b in zip(trackers, blocks, strict=True)]
     # Inside an epoch the streams come one after the other, rank by rank.
     in_turn = sorted(range(len(lanes)), key=lambda i: _writer_order(source.streams[i]))
     lanes = [lanes[i] for i in in_turn]
     for piece in heapq.merge(*lanes, key=_epoch_of) if len(lanes) > 1 else (p for lane in lanes for p in lane):
         accountant.add(piece)
     accountant.finish()
-    return _assemble(source, accountant, tally)
+    return _assemble(source, accountant, tally, anew=anew)
 
 
 def _epoch_of(piece: Piece) -> int:
@@ -57,8 +57,9 @@ def _writer_order(stream: Stream) -> tuple[int, int, int]:
     return stream.writer.attempt, stream.writer.rank, stream.writer.process
 
 
-def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> SplitCounts:
+def _assemble(source: SplitSource, accountant: Accountant, tally: Tally, *, anew: bool) -> SplitCounts:
     size = batch_size_of(source.info.batch_size, tally.sizes)
+    whole = _gone_through(accountant, size) if anew else frozenset()
     # Parts need not be equally long: the longest says how many steps a pass takes.
     steps: Counter[int] = Counter()
     for lane in accountant.lanes:
@@ -68,7 +69,7 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
     orders: list[Order] = []
     attempts: dict[int, list[list[PassCount]]] = {}
     for lane, stream in zip(accountant.lanes, source.streams, strict=True):
-        own = _passes(source, lane, stream, size)
+        own = _passes(source, lane, stream, size, whole)
         passes += own
         orders += [replace(o, pass_from=p.pass_from) for o, p in zip(lane.orders, own, strict=True)]
         if lane.rank == first and lane.steps and own:
@@ -126,9 +127,20 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally) -> Spli
     )
 
 
-def _passes(source: SplitSource, lane: Lane, stream: Stream, size: int | None) -> list[PassCount]:
+def _gone_through(accountant: Accountant, size: int | None) -> frozenset[int]:
+    """Epochs of ranks that begin anew in each, which the loaders ended: a batch is smaller than the others, or no more
+    is missed than a last batch of each rank."""
+    small = {p.pass_ for lane in accountant.lanes for p, o in zip(lane.passes, lane.closed, strict=True)
+             if size is not None and min(o.sizes, default=size) < size}  # fmt: skip
+    rest = (size or 1) * len(accountant.lanes)
+    return frozenset(small | {e.epoch for e in accountant.epochs if e.missed.size < rest})
+
+
+def _passes(
+    source: SplitSource, lane: Lane, stream: Stream, size: int | None, whole: frozenset[int]
+) -> list[PassCount]:
     """The lane's passes with how they ended. A pass that a later one follows was ended by the loader itself,
-    unless passes were told: then only an exhausted loader says so."""
+    unless passes were told: then only an exhausted loader says so, or that it is one of ``whole``."""
     rows = 0 if source.shards is None else source.shards.rows
     # Boundaries are told from agreement: beside a long stretch without any, only a pass of all rows is no accident.
     formless = any(p.repeated > SHAPELESS * p.visits and 2 * p.visits > rows for p in lane.passes)
@@ -137,7 +149,8 @@ def _passes(source: SplitSource, lane: Lane, stream: Stream, size: int | None) -
         last = index == len(lane.passes) - 1
         told = count.pass_from == "told"
         if told:
-            ended = count.first_batch in stream.exhausted_from
+            over = count.pass_ in whole and any(f.epoch == count.pass_ and f.complete for f in stream.epochs)
+            ended = over or count.first_batch in stream.exhausted_from
             ended_by = "loader" if ended else "" if last else "trainer"
         else:
             ended_by = "loader" if not last or stream.exhausted else ""

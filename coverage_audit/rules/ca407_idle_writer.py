@@ -6,7 +6,8 @@ a batch: numbers below the highest that did, or below the number of workers that
 
 ## Why it matters
 Data that is divided by files goes to no more readers than there are files: the others wait, and with ranks that wait
-for each other the run hangs or ends early. A worker that died or holds an empty part looks the same.
+for each other the run hangs or ends early. A worker that died or holds an empty part looks the same. Where the part of
+an idle rank was meant for it alone, nobody reads it.
 
 ## How to fix it
 Have at least as many shards as ranks times workers, or divide by rows. Look at the part that the idle one was given.
@@ -37,13 +38,15 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     idle = sorted(rank for rank, n in batches.items() if not n)
     if idle:
         one = sum(n > 0 for n in batches.values()) == 1
+        claims = tuple(_parts(counts, len(idle), len(batches)))
+        costly = claims and counts.info.contract.per == "epoch" and not counts.info.contract.tolerates_missed
         yield Evidence(
             message=f"{_named('rank', idle)} of {number(len(batches))} never yielded a batch",
             cause="what these ranks were given holds nothing, or they never iterated",
             fix="look at how the data is divided: as many shards as ranks, or division by rows",
             count=len(idle),
-            claims=tuple(_parts(counts, len(idle), len(batches))),
-            severity=Severity.INFO if counts.evaluation and one else None,
+            claims=claims,
+            severity=Severity.INFO if counts.evaluation and one else Severity.ERROR if costly else None,
             numbers={"ranks": idle},
         )
     yield from _workers(counts)
