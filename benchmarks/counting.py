@@ -12,23 +12,29 @@ from pathlib import Path
 
 from benchmarks.contenders import Answer
 from benchmarks.effort import Effort
-from benchmarks.runs import damaged_epochs, record_epochs, sharded
+from benchmarks.runs import damaged_epochs, record_epochs, record_ranks, record_restart, sharded, sliced_epochs
 from benchmarks.section import Section, Target
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """``name`` in contenders.py, on the finished log or on the journals of a killed run."""
+    """``name`` in contenders.py, on one of the logs: the finished one, the journals of a killed run, the same batches
+    of several ranks or with a restart; or slices in place of shuffled rows."""
 
     title: str
     name: str
-    killed: bool = False
+    log: str = "finished"
 
 
 DECODE, COUNTING, AUDIT = Way("plain decoding", "decode"), Way("counting", "counting"), Way("audit()", "audit")
 PANDAS = (Way("pandas groupby (shard, row)", "pandas_pairs"), Way("pandas groupby, one key", "pandas_ids"))
 OTHERS = (Way("DuckDB", "duckdb"), Way("Polars", "polars"))
-WAYS = (DECODE, COUNTING, AUDIT, Way("audit(), killed run", "audit", killed=True), *PANDAS, *OTHERS)
+RANKS = 16
+WAYS = (
+    DECODE, COUNTING, AUDIT, Way("audit(), killed run", "audit", "killed"),
+    Way(f"counting, {RANKS} ranks", "counting", "ranks"), Way("counting, one restart", "counting", "restart"),
+    Way("counting, slices", "counting", "slices"), *PANDAS, *OTHERS,
+)  # fmt: skip
 
 AIM_PANDAS = 5.0
 AIM_DECODE = 3.0
@@ -41,12 +47,13 @@ def measure(effort: Effort) -> Section:
     seconds: dict[Way, list[float]] = {way: [] for way in WAYS}
     peak = dict.fromkeys(WAYS, 0.0)
     with tempfile.TemporaryDirectory() as folder:
-        log, killed = Path(folder) / "run.parquet", Path(folder) / "killed.parquet"
-        record_epochs(log, sharded(effort.rows), damaged_epochs(effort.rows, effort.epochs), killed)
+        logs = {way.log: Path(folder) / f"{way.log}.parquet" for way in WAYS}
+        _record(logs, effort)
         truth = [[effort.rows - epoch, epoch] for epoch in range(effort.epochs)]
+        of_slices = [[effort.rows, 0]] * effort.epochs
         for _ in range(effort.rounds):
             for way in WAYS:
-                took, memory = _alone(way, killed if way.killed else log, truth)
+                took, memory = _alone(way, logs[way.log], of_slices if way.log == "slices" else truth)
                 seconds[way].append(took)
                 peak[way] = max(peak[way], memory)
     median = {way: statistics.median(times) for way, times in seconds.items()}
@@ -68,8 +75,18 @@ def measure(effort: Effort) -> Section:
         targets=_targets(median, peak, effort),
         notes="Medians of interleaved runs, each alone in a new process, file cache warm, as many threads as each way "
         "takes by default. All ways gave the very same answer, or this would have stopped. Ours also finds passes, "
-        "positions, missed ranges and per-row totals. The killed run left journals only.",
+        "positions, order, missed ranges and per-row totals. The killed run left journals only; with the restart one "
+        "epoch was done twice.",
     )
+
+
+def _record(logs: dict[str, Path], effort: Effort) -> None:
+    data = sharded(effort.rows)
+    epochs = [list(epoch) for epoch in damaged_epochs(effort.rows, effort.epochs)]
+    record_epochs(logs["finished"], data, map(iter, epochs), logs["killed"])
+    record_ranks(logs["ranks"], data, epochs, RANKS)
+    record_restart(logs["restart"], data, epochs)
+    record_epochs(logs["slices"], data, sliced_epochs(effort.rows, effort.epochs))
 
 
 def _targets(median: dict[Way, float], peak: dict[Way, float], effort: Effort) -> tuple[Target, ...]:

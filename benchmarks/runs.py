@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,48 @@ def record_epochs(log: Path, data: ca.Dataset, epochs: Iterator[Iterator[Ints]],
         shutil.copytree(state_of(log), state_of(killed))
     recorder.close()
     finish_log(log)  # of a log too large for close() to make its parts
+
+
+def record_ranks(log: Path, data: ca.Dataset, epochs: Sequence[Sequence[Ints]], ranks: int) -> None:
+    """The same batches, dealt out to so many ranks one by one."""
+    for rank in range(ranks):
+        dealt = (iter(epoch[rank::ranks]) for epoch in epochs)
+        recorder = ca.Recorder(log, data, batch_size=BATCH, run_id="benchmark", data_parallel=(rank, ranks))
+        _record(recorder, dealt)
+    finish_log(log)
+
+
+def record_restart(log: Path, data: ca.Dataset, epochs: Sequence[Sequence[Ints]]) -> None:
+    """The same batches in two attempts: the second goes on from the middle, after the first did one epoch more."""
+    half = len(epochs) // 2
+    recorder = ca.Recorder(log, data, batch_size=BATCH, run_id="benchmark")
+    for number, epoch in enumerate(epochs[: half + 1]):
+        if number == half:
+            recorder.checkpoint("middle")
+        with recorder.epoch():
+            for ids in epoch:
+                recorder.step(ids)
+    recorder.close()
+    recorder = ca.Recorder(log, data, batch_size=BATCH, run_id="benchmark", resume=True)
+    recorder.restored("middle")
+    _record(recorder, (iter(epoch) for epoch in epochs[half:]))
+    finish_log(log)
+
+
+def _record(recorder: ca.Recorder, epochs: Iterator[Iterator[Ints]]) -> None:
+    for epoch in epochs:
+        with recorder.epoch():
+            for ids in epoch:
+                recorder.step(ids)
+    recorder.close()
+
+
+def sliced_epochs(rows: int, epochs: int, shard_rows: int = SHARD_ROWS) -> Iterator[Iterator[Ints]]:
+    """Slices of the shards, in file order, the shards shuffled: a log keeps a record per batch, not per row."""
+    rng = np.random.default_rng(7)
+    for _ in range(epochs):
+        starts = rng.permutation(np.arange(0, rows, shard_rows)).tolist()
+        yield (ids for start in starts for ids in batches(np.arange(start, min(start + shard_rows, rows))))
 
 
 def damaged_epochs(rows: int, epochs: int) -> Iterator[Iterator[Ints]]:
