@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from coverage_audit.counts.source import Origin
@@ -12,6 +12,8 @@ from coverage_audit.runlog.summary import Place
 
 Declared = tuple[Log, Writer, SplitInfo]
 CHECKPOINT, RESTORED = "checkpoint", "restored"
+_OF_A_LOADER = "loader:"
+"""How the tags begin that adapters make of the states of loaders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,9 @@ def read_stories(declared: Sequence[Declared], split: str) -> list[Story]:
 
     Ranks restore together: one that is silent did what the others did, after as many steps.
     """
-    stories = [Story(d, tuple(p for p in d[0].summary(d[1]).places if p.split == split)) for d in declared]
+    stories = [
+        Story(d, tuple(_weights_first(p for p in d[0].summary(d[1]).places if p.split == split))) for d in declared
+    ]
     out = []
     for story in stories:
         tellers = [s for s in stories if s.writer.attempt == story.writer.attempt and s.restores]
@@ -99,6 +103,31 @@ def read_stories(declared: Sequence[Declared], split: str) -> list[Story]:
         teller = min(tellers, key=lambda s: (s.writer.rank, s.writer.process))
         out.append(replace(story, places=_merged(story.places, teller.restores)))
     return out
+
+
+def _weights_first(places: Iterable[Place]) -> list[Place]:
+    """Without the states of loaders that were restored together with a checkpoint of the weights.
+
+    What the weights had seen is for those to say who restored them: the state may be of another step.
+    """
+    out: list[Place] = []
+    for place in places:
+        last = out[-1] if out else None
+        if last is not None and _is_one_restore(last, place):
+            out[-1] = last if _is_of_a_loader(place) else place
+        else:
+            out.append(place)
+    return out
+
+
+def _is_one_restore(last: Place, place: Place) -> bool:
+    """Of weights and of a loader, and nothing was trained on in between. A loader's shows when it is asked for more."""
+    same = last.kind == place.kind == RESTORED and (last.steps, last.batch) == (place.steps, place.batch)
+    return same and _is_of_a_loader(last) != _is_of_a_loader(place)
+
+
+def _is_of_a_loader(place: Place) -> bool:
+    return isinstance(place.tag, str) and place.tag.startswith(_OF_A_LOADER)
 
 
 def find_lineage(stories: Sequence[Story]) -> Lineage:

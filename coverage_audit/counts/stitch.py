@@ -37,6 +37,8 @@ class Part:
     fit: int = 0
     epoch: int = 0
     pass_: int = 0
+    opening: int = -1
+    """The pass, by the number of the whole, that its first iteration goes on in without saying so; -1 for none."""
 
     @property
     def epochs(self) -> tuple[EpochMark, ...]:
@@ -128,13 +130,18 @@ class Part:
         def up(values: Ints, by: int) -> Ints:
             return np.where(values >= 0, values + np.asarray(by, values.dtype), values) if by else values
 
+        pass_: Ints = up(own.pass_, self.pass_)  # type: ignore[arg-type]
+        if self.opening >= 0:
+            first = self.segments[0]
+            mine = (own.batch >= first.first_batch) & (own.batch < first.first_batch + first.batches)
+            pass_ = np.where(mine, np.asarray(self.opening, pass_.dtype), pass_)
         return replace(
             own,
             batch=up(own.batch, self.batch),
             step=up(own.step, self.step),
             fit=up(own.fit, self.fit),  # type: ignore[arg-type]
             epoch=up(own.epoch, self.epoch),  # type: ignore[arg-type]
-            pass_=up(own.pass_, self.pass_),  # type: ignore[arg-type]
+            pass_=pass_,  # type: ignore[arg-type]
         )
 
 
@@ -171,6 +178,11 @@ class Stitch:
             fit=before.fit if before.declared[1] is story.writer else before.fit + _n_fits(before),
             epoch=self._next_epoch(before, cut, part) - first_epoch(start),
         )
+        opening = self._opening(before, part)
+        if opening >= 0:
+            told = min((s.pass_ for s in part.segments if s.pass_ >= 0), default=0)
+            self.parts.append(replace(part, opening=opening, pass_=opening + 1 - told))
+            return
         self.parts.append(replace(part, pass_=self._pass_shift(before, part)))
 
     def _next_epoch(self, before: Part, cut: Place, part: Part) -> int:
@@ -227,6 +239,27 @@ class Stitch:
         whole = last is not None and part.last_batch == last.first_batch + last.batches - 1
         return last is not None and not (last.ended == "exhausted" and whole)
 
+    def _opening(self, before: Part, part: Part) -> int:
+        """The pass that a part's first iteration goes on in, where it does not begin the data and says no pass.
+
+        -1 where it says one, where the part before told none, or where it is longer than what a pass can still take.
+        """
+        cut = max(before.segments, key=lambda s: s.first_batch, default=None)
+        first = min(part.segments, key=lambda s: s.first_batch, default=None)
+        if cut is None or first is None or first.pass_ >= 0 or self.shards is None or part.start is None:
+            return -1
+        number = cut.pass_ + before.pass_ if cut.pass_ >= 0 else before.opening
+        if number < 0:
+            return -1
+        seen = sum(len(ids_of(p, "pass_", number, self.shards)) for p in self.parts)
+        last = first.first_batch + first.batches
+        following = ids_of(part, "pass_", -1, self.shards, before_batch=last + part.batch)
+        if before.declared[1] is part.declared[1] and first.segment == cut.segment:
+            return number
+        if cut.ended == "exhausted" and before.last_batch == cut.first_batch + cut.batches - 1:
+            return number + 1 if len(following) <= self.shards.rows else -1
+        return number if seen + len(following) <= (2 - AGREEMENT) * self.shards.rows else -1
+
     def _pass_shift(self, before: Part, part: Part) -> int:
         cut = max(before.segments, key=lambda s: s.first_batch, default=None)
         new = min((s.pass_ for s in part.segments if s.pass_ >= 0), default=-1)
@@ -248,11 +281,15 @@ class Stitch:
         return again > 0 and again >= AGREEMENT * min(len(seen), len(following))
 
 
-def ids_of(part: Part, column: str, number: int, shards: Shards) -> Ints:
-    """Sample ids of the known rows that a part visits in an epoch or a told pass, by the numbers of the whole."""
+def ids_of(part: Part, column: str, number: int, shards: Shards, before_batch: int | None = None) -> Ints:
+    """Sample ids of the known rows that a part visits in an epoch or a told pass, by the numbers of the whole.
+
+    ``before_batch``: only in batches below this one.
+    """
     out = [np.empty(0, np.int64)]
     for visits in part.visits():
-        mine = visits.take((getattr(visits, column) == number) & (visits.shard >= 0))
+        chosen = (getattr(visits, column) == number) & (visits.shard >= 0)
+        mine = visits.take(chosen if before_batch is None else chosen & (visits.batch < before_batch))
         first = shards.offsets[mine.shard] + mine.row
         before = np.cumsum(mine.count) - mine.count
         out.append(np.arange(int(mine.count.sum()), dtype=np.int64) + np.repeat(first - before, mine.count))
@@ -296,10 +333,14 @@ def exhausted_from(parts: Sequence[Part]) -> tuple[frozenset[int], bool]:
     out: set[int] = set()
     ended = False
     for part in parts:
-        for segment in part.segments:
+        segments = part.segments
+        for segment in segments:
             begin = max(segment.first_batch, part.first_batch) + part.batch
-            if segment.pass_ >= 0:
-                begin = first.setdefault(segment.pass_ + part.pass_, begin)
+            number = segment.pass_ + part.pass_ if segment.pass_ >= 0 else -1
+            if segment is segments[0] and number < 0:
+                number = part.opening
+            if number >= 0:
+                begin = first.setdefault(number, begin)
             last = segment.first_batch + segment.batches - 1
             whole = part.last_batch is None or last <= part.last_batch
             if segment.ended == "exhausted" and whole:

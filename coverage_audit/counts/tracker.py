@@ -80,6 +80,7 @@ class Tracker:
         """All pieces in order."""
         for block in blocks:
             if block.pass_ >= 0:
+                yield from self._decide(ended=True)  # what waits came before
                 yield from self._told(block)
                 continue
             self._pending.append(_Pending(block))
@@ -105,6 +106,8 @@ class Tracker:
     def _told(self, block: Block) -> Iterator[Piece]:
         self.told = True
         yield Piece(self.stream, block, True, 0, len(block.number), block.ids, block.pass_)
+        # What follows untold goes on in this pass, until rows of its own come again.
+        self._pass, self._start, self._unique, self._tail, self._due = block.pass_, self.recency.index, 0, 0, False
 
     def _decide(self, *, ended: bool) -> Iterator[Piece]:
         if not self._pending:

@@ -7,6 +7,7 @@ was done, so that a kill loses nothing) and whatever the loop saves.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -94,12 +95,15 @@ def play(cases: Mapping[str, Case]) -> None:
             if child == 0:
                 _live(cases[name].loop, Life(folder, number, die_at))
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)  # workers that a kill has left behind
             if status != (-signal.SIGKILL if die_at else 0):
                 sys.exit(f"life {number} of {name} ended with {status}")
 
 
 def _live(loop: Callable[[Life], None], life: Life) -> None:
     status = 1
+    os.setsid()
     try:
         loop(life)
         status = 0
