@@ -32,6 +32,7 @@ from coverage_audit.recorder.stream import Stream
 
 _OURS = "_audit_feed"
 _INFINITE = -1
+_BEHIND = "{}() behind wrap() changes which batches reach the loop: wrap the dataset last"
 _FIRST = 1 << 32
 """What of a token says which iterator it is; what is below says how many batches it has shown."""
 
@@ -42,6 +43,7 @@ _IN_ORDER = {
     "_TakeDataset": True,
     "_RepeatDataset": True,
     "_MapDataset": True,
+    "_AssertCardinalityDataset": True,
     "_PrefetchDataset": False,
     "_ParallelMapDataset": False,
 }
@@ -88,6 +90,7 @@ def adapt(data: Any, recorder: Recorder) -> Any:
     recorded.callback = functools.partial(callback_of, stream.writer)
     recorded._audit_feed = feed
     FEEDS.add(feed)
+    _hear_iterations()
     return recorded
 
 
@@ -124,6 +127,7 @@ class DatasetFeed(Feed):
         self._last: _Iteration | None = None
         self._overlap = False
         self._of_loop: _Iteration | None = None
+        self._behind: str | None = None
         self._lock = new_lock(self)
 
     def feeds(self, adapter: Any) -> bool:
@@ -131,17 +135,19 @@ class DatasetFeed(Feed):
 
     def cannot_follow(self, adapter: Any) -> str | None:
         """What is done to the dataset behind ``wrap()``; also tells whether batches are shown only when asked for."""
-        prompt, part = True, adapter._dataset
-        while getattr(part, _OURS, None) is not self:
-            name, inputs = type(part).__name__, part._inputs()
-            if name not in _IN_ORDER or len(inputs) != 1:
-                return (
-                    f"{name.removeprefix('_').removesuffix('Dataset').lower()}() behind wrap() changes which batches "
-                    "reach the model; wrap the dataset last"
-                )
-            prompt, part = prompt and _IN_ORDER[name], inputs[0]
+        changed, prompt = _changed_behind(adapter._dataset, self)
+        if changed is not None:
+            return f"{changed}() behind wrap() changes which batches reach the model; wrap the dataset last"
         self.prompt = prompt
         return None
+
+    def iterated_by(self, data: Any) -> None:
+        """``data``, made of the recorded dataset, is about to be iterated."""
+        try:
+            changed, _ = _changed_behind(data, self)
+        except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
+            changed = f"something that is not known ({type(error).__name__})"
+        self._behind = None if changed is None else _BEHIND.format(changed)
 
     def show(self, token: int, tensors: tuple[Any, ...]) -> int:
         """A batch on its way out of the iterator with this token, 0 for one that shows its first. Returns its token
@@ -156,7 +162,7 @@ class DatasetFeed(Feed):
             self._last = iteration
             segment = iteration.segment
             if segment is not None:
-                self._record(segment, tensors)
+                self._record(segment, tensors, iteration.hidden)
             if given + 1 == self.length:
                 self._end(iteration)
             return iteration.token * _FIRST + given + 1
@@ -184,7 +190,9 @@ class DatasetFeed(Feed):
 
     def _opened(self, token: int, *, goes_on: bool) -> _Iteration:
         """``goes_on``: it was restored from a checkpoint, so it is in the middle of some pass."""
-        iteration = self._open[token] = _Iteration(token, self._begin(goes_on=goes_on))
+        iteration = self._open[token] = _Iteration(
+            token, self._begin(goes_on=goes_on), None if self.owner is not None else self._behind
+        )
         if self.owner is not None and iteration.segment is not None:
             self._of_loop = iteration
         return iteration
@@ -199,10 +207,11 @@ class DatasetFeed(Feed):
         segment.prompt = self.prompt
         return segment
 
-    def _record(self, segment: Segment, tensors: tuple[Any, ...]) -> None:
+    def _record(self, segment: Segment, tensors: tuple[Any, ...], hidden: str | None) -> None:
         element = self.element
-        if element.hidden is not None:
-            self.stream.put(segment, lambda: (self.stream.found, Unknown(-1, str(element.hidden))))
+        hidden = element.hidden or hidden
+        if hidden is not None:
+            self.stream.put(segment, lambda: (self.stream.found, Unknown(-1, hidden)))
         elif element.rows is not None:
             self.stream.put(segment, lambda: (self.stream.found, _rows(element, tensors)))
         else:
@@ -215,13 +224,15 @@ class DatasetFeed(Feed):
 
 
 class _Iteration:
-    """One iterator; ``segment``: None where it is not recorded."""
+    """One iterator; ``segment``: None where it is not recorded. ``hidden``: why it is not known what reaches the loop,
+    None where all does."""
 
-    __slots__ = ("segment", "token")
+    __slots__ = ("hidden", "segment", "token")
 
-    def __init__(self, token: int, segment: Segment | None) -> None:
+    def __init__(self, token: int, segment: Segment | None, hidden: str | None) -> None:
         self.token = token
         self.segment = segment
+        self.hidden = hidden
 
 
 def _rows(element: Element, tensors: tuple[Any, ...]) -> Rows:
@@ -319,6 +330,36 @@ def _made_of(data: Any) -> list[Any]:
             found.append(part)
         todo.extend(inputs() if callable(inputs) else ())
     return found
+
+
+def _changed_behind(data: Any, feed: DatasetFeed) -> tuple[str | None, bool]:
+    """What was done to the dataset of ``feed`` to make ``data``, if batches then come otherwise than they are shown;
+    and whether each is shown only when it is asked for."""
+    prompt, part = True, data
+    while getattr(part, _OURS, None) is not feed:
+        name, inputs = type(part).__name__, part._inputs()
+        is_as_it_comes = getattr(part, "_deterministic", "default") == "false"
+        if name not in _IN_ORDER or len(inputs) != 1 or is_as_it_comes:
+            return name.removeprefix("_").removesuffix("Dataset").lower(), False
+        prompt, part = prompt and _IN_ORDER[name], inputs[0]
+    return None, prompt
+
+
+def _hear_iterations() -> None:
+    """Know what is iterated of what is made of recorded datasets."""
+    kind: Any = loaded("tensorflow", "data.Dataset")
+    original = kind.__iter__
+    if hasattr(original, _OURS):
+        return
+
+    @functools.wraps(original)
+    def __iter__(self: Any) -> Any:
+        for feed in {feed for part in _made_of(self) if (feed := getattr(part, _OURS, None)) is not None}:
+            feed.iterated_by(self)
+        return original(self)
+
+    setattr(__iter__, _OURS, None)
+    kind.__iter__ = __iter__
 
 
 def _repeats(part: Any) -> bool:

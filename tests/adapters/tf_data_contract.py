@@ -211,6 +211,34 @@ def test_epochs_of_a_loop_by_hand_are_its_iterations(tmp_path: Path, known: bool
     assert result.epochs["visits"].tolist() == [ROWS] * 3
 
 
+@pytest.mark.parametrize(
+    ("behind", "what"),
+    [
+        (lambda data: data.shuffle(3), "shuffle"),
+        (lambda data: data.skip(1), "skip"),
+        (lambda data: data.filter(lambda rows: rows[0] > 0), "filter"),
+        (lambda data: data.cache(), "cache"),
+        (lambda data: data.take(4).unbatch().batch(2), "batch"),
+        (lambda data: data.map(lambda rows: rows, num_parallel_calls=2, deterministic=False), "parallelmap"),
+        (lambda data: tf.data.Dataset.zip((data, data)), "zip"),
+    ],
+)
+def test_what_is_changed_behind_wrap_is_not_guessed_at(tmp_path: Path, behind: Any, what: str) -> None:
+    """GIVEN loops over what was made of the recorded dataset THEN rows are known where batches come as they are."""
+    ids = tf.data.Dataset.range(8)
+    data = ca.wrap(tf.data.Dataset.zip((ids, ids)).batch(2), ca.Dataset.of(8), tmp_path / "run.parquet", ids=0)
+
+    with pytest.warns(RecordingWarning, match=f"{what}\\(\\) behind wrap\\(\\) changes which batches reach the loop"):
+        shown = len(list(behind(data.map(lambda rows: rows))))
+    assert shown > 0
+    list(data.take(2).repeat(2))
+    data.recorder.close()
+
+    rows = [batch.rows for batch in recorded_batches(tmp_path / "run.parquet")]
+    assert set(rows[:-4]) == {None}
+    assert rows[-4:] == [(0, 1), (2, 3)] * 2
+
+
 def test_two_iterators_of_unknown_length_at_once(tmp_path: Path) -> None:
     """GIVEN iterators side by side THEN each has its pass, and none is said to have ended where nobody knows which."""
     wrapped = ca.wrap(source().batch(10).filter(lambda batch: True), ca.Dataset.of(ROWS), tmp_path / "run.parquet",
