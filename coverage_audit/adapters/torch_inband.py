@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from coverage_audit.adapters.tellers import Teller
-from coverage_audit.identity.batches import Identified, Way
+from coverage_audit.identity.batches import Identified, Way, held_values
 from coverage_audit.identity.parts import rows_listed
 from coverage_audit.identity.provenance import shadow_of
 from coverage_audit.recorder import reading
@@ -169,9 +169,7 @@ class Tagging:
 
     def __call__(self, samples: Any) -> Tagged:
         tags = None if self._tally is None else self._tally.take(len(samples) if self._batched else 1)
-        hints: tuple[Any, ...] = ()
-        if self._looker is not None:
-            hints = _hints(samples, batched=self._batched)  # before the user's function may change the list
+        hints = self._hints(samples)  # before the user's function may change the list
         batch = self._collate(samples)
         told: Identified | None = None
         if self._looker is not None:
@@ -181,6 +179,14 @@ class Tagging:
                 FOLLOW.follow(None, _raising(error))
         return Tagged(batch, told, tags)
 
+    def _hints(self, samples: Any) -> tuple[Any, ...]:
+        if self._looker is None:
+            return ()
+        try:
+            return _hints(samples, batched=self._batched)
+        except Exception:  # noqa: BLE001 - lists of the user's own may raise anything, and hints are only hints
+            return ()
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
@@ -189,10 +195,11 @@ class Tagging:
 
 def _hints(samples: Any, *, batched: bool) -> tuple[Any, ...]:
     """The parts of samples that remember their rows, one entry per part: a list over the samples, or the arrays of a
-    sample that is a batch already."""
+    sample that is a batch already. Of mappings only those that are plain dicts are looked into: see
+    :func:`~coverage_audit.identity.batches.held_values`."""
     if not batched:
-        parts = samples.values() if isinstance(samples, Mapping) else samples
-        parts = tuple(parts) if isinstance(samples, tuple | list | Mapping) else (samples,)
+        values = samples if isinstance(samples, tuple | list) else held_values(samples)
+        parts = (samples,) if values is None else tuple(values)
         return tuple(part for part in parts if shadow_of(part) is not None)
     if not isinstance(samples, list) or not samples:
         return ()
@@ -200,7 +207,9 @@ def _hints(samples: Any, *, batched: bool) -> tuple[Any, ...]:
     keys: Any = None
     if isinstance(first, tuple | list):
         keys = range(len(first))
-    elif isinstance(first, Mapping):
+    elif held_values(first) is not None:
+        if any(type(sample) is not dict for sample in samples):
+            return ()
         keys = tuple(first)
     try:
         columns = [list(samples)] if keys is None else [[sample[key] for sample in samples] for key in keys]

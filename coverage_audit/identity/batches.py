@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import UserDict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -67,16 +68,35 @@ class Way(Protocol):
         """The batch to hand on, and its rows. Does not raise for any batch."""
 
 
+_HOLDS_ITS_VALUES = frozenset(("flax", "frozendict", "immutabledict", "tensordict"))
+"""Packages with mappings of their own that only give out what they hold."""
+
+
+def held_values(batch: Any) -> Iterable[Any] | None:
+    """The values of a mapping, without running any code of the user's; None for anything else.
+
+    A mapping of one's own may load or augment when it is asked, and is not: the random numbers that this takes would
+    not be those of a run without recording.
+    """
+    kind = type(batch)
+    if issubclass(kind, dict):
+        return dict.values(batch)
+    if issubclass(kind, UserDict):
+        return held_values(batch.data)
+    if issubclass(kind, Mapping) and kind.__module__.partition(".")[0] in _HOLDS_ITS_VALUES:
+        values: Iterable[Any] = batch.values()
+        return values
+    return None
+
+
 def leaves(batch: Any) -> Iterator[Any]:
     """What a batch is made of, through tuples, lists and mappings, in order."""
-    if isinstance(batch, tuple | list):
-        for part in batch:
-            yield from leaves(part)
-    elif isinstance(batch, Mapping):
-        for part in batch.values():
-            yield from leaves(part)
-    else:
+    parts = batch if isinstance(batch, tuple | list) else held_values(batch)
+    if parts is None:
         yield batch
+    else:
+        for part in parts:
+            yield from leaves(part)
 
 
 def possible_lengths(batch: Any) -> frozenset[int]:
@@ -87,10 +107,11 @@ def possible_lengths(batch: Any) -> frozenset[int]:
     """
     if isinstance(batch, tuple):
         return _agreed(batch)
-    if isinstance(batch, Mapping):
-        return _agreed(batch.values())
     if isinstance(batch, list):
         return _agreed(batch) | {len(batch)}
+    values = held_values(batch)
+    if values is not None:
+        return _agreed(values)
     try:
         shape = getattr(batch, "shape", None)
         return frozenset((int(shape[0]),)) if shape is not None and len(shape) else frozenset()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from coverage_audit.identity.batches import leaves
+from coverage_audit.identity.batches import held_values, leaves
 from coverage_audit.identity.provenance import plain, shadow_of
 from coverage_audit.identity.shadows import Shadow
 
@@ -70,13 +70,15 @@ def _parts(batch: Any) -> Iterator[Any]:
     if isinstance(batch, tuple):
         for part in batch:
             yield from _parts(part)
-    elif isinstance(batch, Mapping):
-        for part in batch.values():
-            yield from _parts(part)
     elif isinstance(batch, list):
         if batch and rows_listed(batch) is not None:
             yield batch
         else:
             yield from leaves(batch)
     else:
-        yield batch
+        values = held_values(batch)
+        if values is None:
+            yield batch
+        else:
+            for part in values:
+                yield from _parts(part)

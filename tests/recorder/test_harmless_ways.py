@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,63 @@ class Opaque:
 
     def __len__(self) -> int:
         raise RuntimeError("no length")
+
+
+class Augmenting(Mapping[str, Any]):
+    """Makes its values when it is asked for them, with random numbers."""
+
+    def __getitem__(self, key: str) -> Any:
+        return np.full(2, random.random())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter("x")
+
+    def __len__(self) -> int:
+        return 1
+
+
+class Unloaded(Augmenting):
+    def __getitem__(self, key: str) -> Any:
+        raise RuntimeError("load it first")
+
+
+@pytest.mark.parametrize("kind", [Augmenting, Unloaded])
+@pytest.mark.parametrize(
+    "batches_of",
+    [
+        pytest.param(iter, id="batches"),
+        pytest.param(lambda samples: _loader(samples, 2), id="samples of a DataLoader"),
+        pytest.param(lambda samples: _loader(samples, None), id="batches of a DataLoader"),
+    ],
+)
+def test_mappings_that_make_their_values_are_not_asked(
+    tmp_path: Path, kind: type[Augmenting], batches_of: Callable[[list[Augmenting]], Any]
+) -> None:
+    """THEN the random numbers of the run are those of a run without recording, and what would raise does not."""
+    np.save(tmp_path / "x.npy", np.zeros((4, 2)))
+    data = ca.Dataset.open(tmp_path / "x.npy")
+    samples = [kind() for _ in range(4)]
+    random.seed(1)
+    wrapped = ca.wrap(batches_of(samples), data, tmp_path / "run.parquet")
+    with pytest.warns(RecordingWarning, match="the rows of a batch cannot be told"):
+        got = list(wrapped)
+    assert random.random() == random.Random(1).random()
+    assert [sample for batch in got for sample in (batch if isinstance(batch, list) else [batch])] == samples
+    wrapped.recorder.close()
+
+
+def _loader(samples: list[Augmenting], batch_size: int | None) -> Any:
+    import torch
+
+    class Samples(torch.utils.data.IterableDataset[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            return iter(samples)
+
+    return torch.utils.data.DataLoader(Samples(), batch_size=batch_size, collate_fn=_as_it_is)
+
+
+def _as_it_is(samples: Any) -> Any:
+    return samples
 
 
 def test_batches_that_refuse_all_questions(tmp_path: Path) -> None:
