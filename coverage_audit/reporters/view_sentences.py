@@ -13,7 +13,7 @@ from coverage_audit.result import AuditResult, SplitResult, Verdict
 
 # By the names that counting gives them.
 WAYS = {
-    "explicit": "ids in the batch",
+    "explicit": "ids the loader told",
     "provenance": "arrays that remember their rows",
     "view": "views of a memory map",
     "recent content": "content of rows just read",

@@ -209,7 +209,7 @@ def test_the_unexplained_rest_is_shown() -> None:
         ({"view": 3190}, None),
         ({"view": 1, "unknown": 10**6}, "  how rows are known: views of a memory map 0.1 %, unknown 99.9 %\n"),
         ({"explicit": 2, "view+verified": 2},
-         "  how rows are known: ids in the batch 50.0 %, views of a memory map (verified) 50.0 %\n"),
+         "  how rows are known: ids the loader told 50.0 %, views of a memory map (verified) 50.0 %\n"),
     ],
 )  # fmt: skip
 def test_a_mix_of_ways_of_knowing_is_said(found: dict[str, int], said: str | None) -> None:
