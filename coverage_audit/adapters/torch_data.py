@@ -85,13 +85,7 @@ def adapt(loader: Any, recorder: Recorder) -> Any:
     if loader.num_workers:
         recorder.stream.mark(MarkKind.WORKERS, count=int(loader.num_workers))
     _check_rank(loader, recorder)
-    made = getattr(loader, "_iterator", None)
-    if made is not None and torch_iterators.watch_of(made) is None:
-        # That of persistent workers: used before, it begins anew with the next iter(); just made, it is that iter().
-        unused = bool(getattr(loader, "_initial_iter_for_state_dict", False))
-        watch = _watch(_recorded[id(loader)], loader)
-        watch.building = not unused
-        torch_iterators.adopt(made, watch)
+    _adopt_made(loader)
     return loader
 
 
@@ -104,6 +98,7 @@ def take_over(loader: Any, recorder: Recorder, *, held: bool = False) -> None:
         return
     try:
         _register(loader, recorder, HeldStream(recorder.stream) if held else recorder.stream)
+        _adopt_made(loader)
         _check_rank(loader, recorder)
     except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
         if recorder.stream.writer is not None:
@@ -116,6 +111,19 @@ def _register(loader: Any, recorder: Recorder, stream: Stream) -> None:
     with _lock:
         _recorded[key] = Recorded(weakref.ref(loader, lambda _: _recorded.pop(key, None)), recorder, plan, looker)
     _hear_makers(type(loader))
+
+
+def _adopt_made(loader: Any) -> None:
+    """An iterator that the loader has already. That of persistent workers, used before, begins anew with the next
+    iter(); one just made is that iter().
+    """
+    made = getattr(loader, "_iterator", None)
+    known = recorded(loader)
+    if made is not None and known is not None and torch_iterators.watch_of(made) is None:
+        unused = bool(getattr(loader, "_initial_iter_for_state_dict", False))
+        watch = _watch(known, loader)
+        watch.building = not unused
+        torch_iterators.adopt(made, watch)
 
 
 def recorded(loader: Any) -> Recorded | None:
