@@ -128,7 +128,10 @@ class Part:
 
     def _raised(self, own: Visits) -> Visits:
         def up(values: Ints, by: int) -> Ints:
-            return np.where(values >= 0, values + np.asarray(by, values.dtype), values) if by else values
+            if not by or not len(values):
+                return values
+            raised = values + np.asarray(by, values.dtype)
+            return raised if values.min() >= 0 else np.where(values >= 0, raised, values)
 
         pass_: Ints = up(own.pass_, self.pass_)  # type: ignore[arg-type]
         if self.opening >= 0:
