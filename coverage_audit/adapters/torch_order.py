@@ -1,4 +1,5 @@
-"""Are the samples at the positions of a dataset the rows at those places of the declared files? Asked of a few batches.
+"""Are the samples at the positions of a dataset the rows at those places of the declared files? Asked of a few batches,
+and of the first of each file.
 
 Files taken in another order than declared are a way in which positions go wrong and nothing else shows it. A sample
 that equals its row in the file is right; samples that equal other rows are wrong; those that equal none went through
@@ -21,7 +22,7 @@ from coverage_audit.model.rows import Ints
 from coverage_audit.sources.contents import Contents
 from coverage_audit.sources.dataset import Dataset
 
-SEARCHES = 4
+SEARCHES = 16
 """Batches of which samples are looked for elsewhere."""
 SAMPLES = 8
 """Samples of a batch that are looked for."""
@@ -41,21 +42,37 @@ class FileOrder:
         self._declared = Declared(dataset.paths, dataset.members, dataset.partners, [s.rows for s in dataset.shards])
         self._contents = Contents(dataset, ORIGINS.unchanged)
         self._searches = 0
+        self._seen = {at for at, shard in enumerate(dataset.shards.items) if not shard.rows}
         sizes = [shard.bytes for shard in dataset.shards]
         self._is_small = all(n is not None for n in sizes) and sum(n or 0 for n in sizes) <= READ_AT_MOST
+
+    def is_new(self, ids: Ints) -> bool:
+        """Whether among ``ids`` (more than none) are rows of a file of which none was compared; they are from now on.
+
+        Of batches in the order of the files, a first one says nothing of those from other files.
+        """
+        if len(self._seen) >= min(len(self._dataset.shards), FILES):
+            return False
+        offsets = self._dataset.shards.offsets
+        ends = np.searchsorted(offsets, (np.minimum.reduce(ids), np.maximum.reduce(ids)), side="right") - 1
+        files = range(int(ends[0]), int(ends[1]) + 1)
+        if self._seen.issuperset(files):
+            return False
+        self._seen.update((np.searchsorted(offsets, ids, side="right") - 1).tolist())
+        return True
 
     def is_other(self, batch: Any, ids: Ints) -> bool:
         """Whether a part of ``batch`` (len(ids) samples) holds other rows of the files than ``ids``, and no part holds
         these. False where that cannot be looked up."""
-        if self._searches == SEARCHES or not ids.size or int(ids.min()) < 0 or int(ids.max()) >= len(self._places):
+        if not ids.size or int(ids.min()) < 0 or int(ids.max()) >= len(self._places):
             return False
-        self._searches += 1
         try:
             leaves = [leaf for leaf in map(as_array, arrays(batch)) if leaf is not None]
             leaves = [leaf for leaf in leaves if leaf.ndim and leaf.shape[0] == len(ids)]
             if any(holds(self._declared, self._contents, leaf, ids, altered=False) for leaf in leaves):
                 return False
-            return any(self._any_elsewhere(leaf, ids) for leaf in leaves)
+            self._searches += 1
+            return self._searches <= SEARCHES and any(self._any_elsewhere(leaf, ids) for leaf in leaves)
         except (CoverageAuditError, OSError):
             return False  # the files cannot be read: then they do not contradict anything
 

@@ -178,7 +178,7 @@ class Watch:
             batch, told = plan.stream.identify(data)
             self._put(segment, _because(told, _DROPS, dropped))
             return batch
-        if (plan.asked - 1) % plan.verify_every == 0 and self._is_contradicted(data, ids):
+        if self._is_due(ids) and self._is_contradicted(data, ids):
             return plan.stream.take(segment, data, self.worker)
         self._put(segment, ids)
         return batch
@@ -231,6 +231,14 @@ class Watch:
             return self._plan.stream.take(segment, data.batch, self.worker)  # what this process can make of it
         self._put(segment, data.told)
         return data.batch
+
+    def _is_due(self, ids: Ints) -> bool:
+        """Whether this batch is held against its arrays and files: one in so many, the 2nd, 3rd, 5th, 9th, ... before
+        that, and the first of each file."""
+        plan, number = self._plan, self._plan.asked - 1
+        if number % plan.verify_every == 0 or (number < plan.verify_every and number & (number - 1) == 0):
+            return True
+        return plan.files is not None and len(ids) > 0 and plan.files.is_new(ids)
 
     def _is_contradicted(self, batch: Any, ids: Ints) -> bool:
         """Whether the arrays of the batch say otherwise: then indices say nothing of this data from here on."""

@@ -154,3 +154,12 @@ def test_samples_are_held_against_their_files(tmp_path: Path, rows: list[int], s
     np.save(tmp_path / "x_1.npy", values[10:])
     order = FileOrder(ca.Dataset.open(tmp_path / "x_*.npy"))
     assert order.is_other((values[rows] * scale,), np.array([0, 5, 9])) is is_other
+
+
+def test_the_first_batch_of_each_file_is_held_against_it(tmp_path: Path) -> None:
+    """GIVEN three files, one of them empty THEN a batch with rows of a file that none was seen of is new, once."""
+    for name, rows in (("x_0", 10), ("x_1", 0), ("x_2", 10)):
+        np.save(tmp_path / f"{name}.npy", np.zeros((rows, 3)))
+    order = FileOrder(ca.Dataset.open(tmp_path / "x_*.npy"))
+    batches = [[1, 2], [8, 9], [9, 10], [3, 19], [19, 3]]
+    assert [order.is_new(np.array(ids)) for ids in batches] == [True, False, True, False, False]

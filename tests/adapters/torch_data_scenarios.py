@@ -490,6 +490,10 @@ SCENARIOS: dict[str, Scenario] = {
         lambda folder: DataLoader(ConcatDataset([NpyRows(file) for file in reversed(files(folder))]), batch_size=B),
         data=from_files,
     ),
+    "last_files_in_another_order": Scenario(
+        lambda folder: DataLoader(ConcatDataset([NpyRows(files(folder)[at]) for at in (0, 1, 3, 2)]), batch_size=B),
+        data=from_files,
+    ),
     "files_scaled": Scenario(
         lambda folder: DataLoader(ConcatDataset([NpyRows(file, 2.0) for file in files(folder)]), batch_size=B),
         data=from_files,
