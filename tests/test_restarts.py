@@ -29,12 +29,12 @@ SCRIPTS = Path(__file__).with_name("restarts")
 N = 60
 
 RIGHT = {
-    "torch_loop": ("pulled_before", "sampled", "stateful", "stateful_two_workers", "stateful_by_itself"),
+    "torch_loop": ("pulled", "pulled_two_workers", "sampled", "stateful", "stateful_two_workers", "stateful_by_itself"),
     "sample_loaders": (
         "huggingface", "huggingface_by_itself", "huggingface_yields", "webdataset", "grain_loader",
         "grain_loader_two_workers", "grain_dataset", "grain_dataset_yields", "litdata", "litdata_two_workers",
-        "litdata_by_itself",
     ),
+    "keras_fit": ("pydataset", "pydataset_two_workers", "tf_data"),
 }  # fmt: skip
 """Per script the cases that go on exactly where they were stopped."""
 
@@ -43,10 +43,11 @@ WRONG = {
     "sample_loaders": {
         "huggingface_buffer": "CA502", "huggingface_buffer_yields": "CA502", "webdataset_begin": "CA503",
     },
+    "keras_fit": {"pydataset_begins_again": "CA503", "tf_data_begins_again": "CA503"},
 }  # fmt: skip
 """Those that do not, with the one cause of it."""
 
-SILENT = {"torch_loop": ("silent",)}
+SILENT = {"torch_loop": ("silent",), "sample_loaders": ("litdata_by_itself",), "keras_fit": ("pydataset_silent",)}
 """Those that say nothing of what they restored."""
 
 

@@ -88,13 +88,13 @@ def fit(life: Life, kind: str, save_freq: str | int = "epoch", *, silent: bool =
     if kind == "pydataset":
         loader = ca.wrap(Numbers(life.number, workers=workers), data, life.log, ids=take_rows, **options)
     else:
-        rows = np.arange(N, dtype="float32")[:, None]
-        dataset = tf.data.Dataset.from_tensor_slices((rows, rows)).shuffle(N, seed=5 + life.number).batch(B)
-        loader = ca.wrap(dataset.prefetch(2), data, life.log, **options)
+        rows, x = np.arange(N), np.arange(N, dtype="float32")[:, None]
+        dataset = tf.data.Dataset.from_tensor_slices(({"rows": rows, "x": x}, x)).shuffle(N, seed=5 + life.number)
+        loader = ca.wrap(dataset.batch(B).prefetch(2), data, life.log, ids=take_rows, **options)
     model = Net(life)
     model.compile("sgd", "mse")
     path, first = life.folder / "mine.weights.h5", 0
-    model.build((None, 1))
+    model(np.zeros((1, 1), "float32"))
     if silent and path.exists():
         model.load_weights(path)
         first = 1

@@ -67,7 +67,7 @@ class Life:
         return self.steps % EVERY == 0
 
     def end_if_due(self) -> None:
-        if self.steps == self.die_at:
+        if self.steps == self.die_at > 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _write(self, **what: Any) -> None:

@@ -38,7 +38,7 @@ class Batches(torch.utils.data.Sampler[list[int]]):
 
 
 def loop(life: Life, how: str, workers: int) -> None:
-    """``how``: "pulled" (batches that were trained on are pulled and thrown away), "sampled" (the sampler begins
+    """``how``: "pulled" (batches that were trained on are pulled and thrown away, then the restore is told), "sampled" (the sampler begins
     behind them), "silent" (the same, and the recorder is told nothing), "begin" (the number of steps is restored, the
     position is not), "reshuffled" (another order, of which as many batches are thrown away)."""
     batches = Batches()
@@ -50,15 +50,20 @@ def loop(life: Life, how: str, workers: int) -> None:
     if state is not None:
         first, done = state["epoch"], state["done"]
         life.restored(state["tag"])
-        if how != "silent":
+        if how not in ("silent", "pulled", "reshuffled"):
             rec.restored(state["tag"])
     for epoch in range(first, E):
         skip = done if epoch == first else 0
         batches.seed = epoch + (100 if skip and how == "reshuffled" else 0)
         batches.first = skip if how in ("sampled", "silent") else 0
         thrown = skip if how in ("pulled", "reshuffled") else 0
+        running = iter(loader)
+        for _ in range(thrown):
+            next(running)
+        if thrown and state is not None:
+            rec.restored(state["tag"])
         with rec.epoch():
-            for at, batch in enumerate(itertools.islice(loader, thrown, S - skip if how == "begin" else None), skip + 1):
+            for at, batch in enumerate(itertools.islice(running, S - skip if how == "begin" else None), skip + 1):
                 life.step(epoch, batch[:, 0])
                 rec.step()
                 if life.is_due():
