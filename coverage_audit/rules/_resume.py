@@ -61,7 +61,7 @@ def judge(counts: SplitCounts) -> Iterator[Judged]:
         return
     epochs = {e.epoch: e for e in counts.epochs}
     for resume in counts.resumes:
-        epoch = epochs.get(resume.number) if resume.unit == "epoch" else None
+        epoch = epochs.get(resume.number) if _lies_in_an_epoch(counts, resume) else None
         fault = _fault(counts, resume, epoch)
         if fault is not None:
             yield Judged(resume, fault, epoch)
@@ -77,7 +77,7 @@ def saved_at(resume: Resume) -> str:
 
 def usual(counts: SplitCounts) -> tuple[int, int]:
     """(missed, surplus) that epochs have here without any restore; what batches leave over where there is none."""
-    touched = {r.number for r in counts.resumes if r.unit == "epoch"}
+    touched = {r.number for r in counts.resumes if _lies_in_an_epoch(counts, r)}
     others = [e for e in counts.complete_epochs if e.epoch not in touched]
     if others:
         return max(e.missed.size for e in others), max(e.surplus for e in others)
@@ -85,6 +85,11 @@ def usual(counts: SplitCounts) -> tuple[int, int]:
         return 0, 0
     rest = counts.shards.rows % (counts.batch_size * max(counts.run.ranks, 1))
     return rest, 0
+
+
+def _lies_in_an_epoch(counts: SplitCounts, resume: Resume) -> bool:
+    """Whether the number of its unit is that of an epoch: passes are epochs where nobody tells of others."""
+    return resume.unit == "epoch" or counts.epochs_from == "passes"
 
 
 def _fault(counts: SplitCounts, resume: Resume, epoch: EpochCount | None) -> Fault | None:
@@ -119,8 +124,9 @@ def _after_a_cut(counts: SplitCounts, resume: Resume, epoch: EpochCount | None, 
     """The unit was cut by the checkpoint, and what came next was another one."""
     if not resume.cut or resume.before.size >= counts.expected.size - missed_usual:
         return None
-    if epoch is not None:
-        return Fault.SKIPPED if epoch.complete and epoch.missed.size > missed_usual else None
-    again = resume.again.size
-    alike = resume.compared and resume.reopened >= AGREEMENT * resume.compared
-    return Fault.RESTARTED if alike or again >= AGREEMENT * resume.before.size else None
+    if resume.unit == "pass":
+        alike = resume.compared and resume.reopened >= AGREEMENT * resume.compared
+        if alike or resume.again.size >= AGREEMENT * resume.before.size:
+            return Fault.RESTARTED
+    lost = epoch is not None and epoch.complete and epoch.missed.size > missed_usual
+    return Fault.SKIPPED if lost else None
