@@ -85,10 +85,13 @@ def audited(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Audited]
         yield made
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+# No hook below is a wrapper of the new kind: pluggy before 1.2 refuses those, and with them the whole session, also where
+# nothing is audited.
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
     """The verdict belongs to the test, so it is given while the test runs, once its own code has passed."""
-    outcome = yield
     made = item.stash.get(_audited, None)
     if made is not None:
         made.judge()
@@ -97,18 +100,19 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             "this test is marked data_coverage and audits nothing: take the fixture 'audited' and wrap its loader",
             pytrace=False,
         )
-    return outcome
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     """What was found travels with the report, as under xdist the tests run in other processes."""
-    report = yield
+    outcome = yield
     made = item.stash.get(_audited, None)
     wanted = item.config.getoption("audit_report")
-    if made is not None and wanted is not None and report.when == "call":
+    if made is None or wanted is None or outcome.excinfo is not None:
+        return
+    report = outcome.get_result()
+    if report.when == "call":
         setattr(report, _REPORTS, made.told(wanted.partition(":")[0]))
-    return report
 
 
 class _Collector:

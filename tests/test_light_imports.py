@@ -64,3 +64,22 @@ def test_a_verdict_needs_no_pandas(folder: Path) -> None:
     """Importing it takes longer than counting a million visits; frames are made when they are asked for."""
     loaded = loaded_by(RECORD + "gen.recorder.close(); print(ca.audit(sys.argv[1] + '/run.parquet').verdict)", folder)
     assert loaded & {*FRAMEWORKS, "pandas"} == set()
+
+
+EVERY_ADAPTER = """
+import importlib, pkgutil
+import coverage_audit.adapters as adapters
+for module in pkgutil.iter_modules(adapters.__path__):
+    importlib.import_module(f"coverage_audit.adapters.{module.name}")
+import coverage_audit.recorder.recorder as recorder
+with recorder.Recorder(sys.argv[1] + "/state.parquet") as rec:
+    rec.load_state_dict(rec.state_dict())
+    rec.stream.writer.recording = False  # so that no parts are made
+"""
+
+
+def test_adapters_import_their_frameworks_when_asked_only(folder: Path) -> None:
+    """Every module of adapters/ can be imported where its framework is not, and brings nothing in."""
+    every = {"datasets", "webdataset", "grain", "streaming", "litdata", "torchdata", "accelerate", "transformers"}
+    loaded = loaded_by(EVERY_ADAPTER.replace("import importlib", "import sys, importlib"), folder)
+    assert loaded & {*FRAMEWORKS, *every, "pandas", "lightning", "pytorch_lightning", "jax"} == set()

@@ -12,6 +12,7 @@ import pytest
 
 import coverage_audit.auditing_tests
 import coverage_audit.runlog.parts  # noqa: F401
+from coverage_audit import pytest_plugin
 
 pytest_plugins = "pytester"
 
@@ -243,6 +244,14 @@ def test_the_plugin_costs_nothing_where_it_is_not_used() -> None:
         "coverage_audit.pytest_plugin",
     }
     assert not loaded & {"numpy", "pyarrow", "pandas", "rich"}
+
+
+def test_older_versions_of_pluggy_load_the_plugin() -> None:
+    """They refuse wrappers of the new kind, and end every session of the environment, whether it audits or not."""
+    hooks = [getattr(pytest_plugin, name) for name in dir(pytest_plugin) if name.startswith("pytest_")]
+    made = [hook.pytest_impl for hook in hooks if hasattr(hook, "pytest_impl")]
+    assert len(made) == 2
+    assert not any(options.get("wrapper") for options in made)
 
 
 def test_our_options_leave_those_of_pytest_cov_alone() -> None:

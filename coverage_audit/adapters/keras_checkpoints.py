@@ -77,18 +77,22 @@ class Checkpoints:
             try:
                 result = original(*args, **kwargs)
             except BaseException:
-                told(str(path), False)
+                self._tell(told, path, False)
                 raise
-            told(str(path), True)
+            self._tell(told, path, True)
             return result
 
         return hooked
+
+    def _tell(self, told: Callable[[str, bool], None], path: Any, done: bool) -> None:
+        with self._trainer.writer.guard():  # a path of the user's own kind may be unable to say what it is
+            told(str(path), done)
 
     def _saved(self, path: str, done: bool) -> None:
         if not done:
             return
         fit = self._trainer.fit
-        if fit is not None and fit.began is not None and _at_batch_end(sys._getframe(2)):
+        if fit is not None and fit.began is not None and _at_batch_end(sys._getframe(1)):
             self.due.append(path)  # our callback has not been told of this batch yet: its step comes first
         else:
             self._mark(MarkKind.CHECKPOINT, path)
