@@ -50,6 +50,9 @@ class Recorded:
     looker: Looker | None
 
 
+_HANDING_ON = frozenset(("torch", "torchdata", "accelerate", "streaming", "litdata"))
+"""Whose loaders give a loop what their iterators give, or have an adapter that knows better."""
+
 _recorded: dict[int, Recorded] = {}
 """By the ids of their loaders, for as long as these live."""
 made_of: weakref.WeakKeyDictionary[Any, Recorded] = weakref.WeakKeyDictionary()
@@ -138,6 +141,9 @@ def _plan(loader: Any, stream: Stream) -> tuple[Plan, Looker | None]:
     way = _all_ways(stream)
     if way is None or way.made_of is None:
         return plan, None
+    plan.unseen = _own_iteration(loader)
+    if plan.unseen is not None:
+        return plan, None
     dataset, plan.verify_every, _ = way.made_of
     positions = _positions(loader, stream)
     if isinstance(positions, str):
@@ -222,6 +228,14 @@ def _watch(known: Recorded, loader: Any) -> Watch:
         resumed=goes_on,
         building=state is not None,
     )
+
+
+def _own_iteration(loader: Any) -> str | None:
+    """Why it is not known which batches the loop gets of those that torch makes; None where it gets all of them."""
+    owner = next(kind for kind in type(loader).__mro__ if "__iter__" in vars(kind))
+    if owner.__module__.partition(".")[0] in _HANDING_ON:
+        return None
+    return f"{owner.__name__} has an __iter__ of its own, which may give the loop others than the batches of its loader"
 
 
 def _drops_nothing(loader: Any) -> bool:

@@ -37,7 +37,8 @@ _SURE = frozenset((Found.PROVENANCE, Found.VIEW, Found.TRACER))
 class Plan:
     """How the rows of one loader are known. ``telling``: of the samples of an iterable dataset. ``batched``: whether an
     index is a list of positions. ``verify_every``: one batch in so many is held against what its arrays say themselves,
-    and against ``files``. ``reason``: why indices say nothing, where a dataset that could know does not.
+    and against ``files``. ``reason``: why indices say nothing, where a dataset that could know does not. ``unseen``:
+    why it is not known which batches reach the loop; None where all do.
     """
 
     stream: Stream
@@ -46,6 +47,7 @@ class Plan:
     files: FileOrder | None = None
     verify_every: int = 64
     reason: str | None = None
+    unseen: str | None = None
     asked: int = 0
     demoted: bool = False
     """Positions were found to be other rows."""
@@ -159,6 +161,9 @@ class Watch:
         plan, segment = self._plan, self._open()
         if type(data) is Tagged:
             return self._tagged(data, segment)
+        if plan.unseen is not None:
+            self._put(segment, Unknown(-1, plan.unseen))
+            return handed_on(data)
         ids, reason = None, plan.reason
         if isinstance(given, Given):
             index = given.in_a_worker() if self.worker >= 0 else given.in_this_process()

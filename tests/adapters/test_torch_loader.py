@@ -187,3 +187,18 @@ def test_a_state_is_known_again_by_its_values() -> None:
     others = [{**state, "h": 5}, {**state, "g": b"y"}, {**state, "a": (1, 2.5, 0)}, {**state, "e": torch.arange(1, 4)}]
     assert len({tag_of(state), *map(tag_of, others)}) == 5
     assert tag_of({"generator": torch.Generator()}) is None
+
+
+class WithoutSome(DataLoader[Any]):
+    """Gives every second batch of those that are made."""
+
+    def __iter__(self) -> Any:
+        yield from list(super().__iter__())[::2]
+
+
+def test_what_an_iteration_of_ones_own_makes_of_the_batches_is_not_guessed_at(tmp_path: Path) -> None:
+    loader = record(tmp_path, WithoutSome(Rows(), batch_size=10))
+    with pytest.warns(RecordingWarning, match="WithoutSome has an __iter__ of its own"):
+        assert [batch[0].tolist()[0] for batch in loader] == [0, 20]
+    loader.recorder.close()
+    assert {batch.rows for batch in recorded_batches(tmp_path / "run.parquet")} == {None}
