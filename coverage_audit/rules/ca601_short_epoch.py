@@ -31,7 +31,12 @@ from coverage_audit.rules._rule import Example, Rule
 def check(counts: SplitCounts) -> Iterator[Evidence]:
     """Epochs of the usual length that are shorter than a pass."""
     usual = usual_steps(counts)
-    short = [e for e in counts.complete_epochs if e.steps == usual and e.needed is not None and e.steps < e.needed]
+    # Where batches are filled up by the next pass, a later one takes fewer steps and misses nothing.
+    short = [
+        e
+        for e in counts.complete_epochs
+        if e.steps == usual and e.needed is not None and e.steps < e.needed and e.missed
+    ]
     if not short or usual is None:
         return
     # The latest epoch knows best what a pass takes.
