@@ -85,8 +85,8 @@ def audited(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Audited]
         yield made
 
 
-# No hook below is a wrapper of the new kind: pluggy before 1.2 refuses those, and with them the whole session, also where
-# nothing is audited.
+# No hook below is a wrapper of the new kind: pluggy before 1.2 refuses those, and with them the whole session, even one
+# that audits nothing.
 
 
 @pytest.hookimpl(trylast=True)
