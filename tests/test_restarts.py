@@ -150,9 +150,7 @@ def test_a_run_resumed_exactly_passes(played: dict[str, Future[Path]], script: s
 @pytest.mark.parametrize(
     ("script", "case", "cause"), [(script, case, code) for script, of in WRONG.items() for case, code in of.items()]
 )
-def test_a_resume_that_is_wrong_is_named(
-    played: dict[str, Future[Path]], script: str, case: str, cause: str
-) -> None:
+def test_a_resume_that_is_wrong_is_named(played: dict[str, Future[Path]], script: str, case: str, cause: str) -> None:
     log = played[script].result() / case / "run.parquet"
     result = ca.audit(log)
     assert causes(result) == [cause]

@@ -19,7 +19,7 @@ from coverage_audit.counts.lineage import (
 )
 from coverage_audit.counts.remarks import read_remarks, sum_remarks
 from coverage_audit.counts.source import EpochFacts, History, Origin, Stream
-from coverage_audit.counts.stitch import Part, Stitch, exhausted_from, facts_of
+from coverage_audit.counts.stitch import Part, Stitch, align_late, exhausted_from, facts_of
 from coverage_audit.model.event import MarkKind
 from coverage_audit.model.run import SplitInfo, Writer
 from coverage_audit.model.shards import Shards
@@ -55,6 +55,7 @@ def look_back(declared: Sequence[Declared], info: SplitInfo, shards: Shards | No
     base = 0
     for chain in lineage.chains:
         stitches = [_stitched(stories, chain, rank, info, shards, base) for rank in _ranks(stories, chain)]
+        align_late(stitches)
         for stitch in stitches:
             parts = stitch.parts
             streams_out.append(_joined(parts, info, base))

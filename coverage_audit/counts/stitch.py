@@ -284,6 +284,24 @@ class Stitch:
         return again > 0 and again >= AGREEMENT * min(len(seen), len(following))
 
 
+def align_late(stitches: Sequence[Stitch]) -> None:
+    """Ranks that were not there from the begin join in the epoch and the pass that the others go on with."""
+    longest = max(stitches, key=lambda s: len(s.parts), default=None)
+    if longest is None:
+        return
+    there = {part.leg: part for part in longest.parts}
+    for stitch in stitches:
+        first = stitch.parts[0]
+        peer = there.get(first.leg)
+        if peer is None or peer is first or first.leg == longest.parts[0].leg:
+            continue
+        epochs = peer.epoch + first_epoch(peer.start) - first.epoch - first_epoch(first.start)
+        passes = peer.pass_ - first.pass_
+        stitch.parts = [replace(p, epoch=p.epoch + epochs, pass_=p.pass_ + passes) for p in stitch.parts]
+        if all(s.pass_ < 0 for s in first.segments[:1]):
+            stitch.parts[0] = replace(stitch.parts[0], opening=peer.opening)
+
+
 def ids_of(part: Part, column: str, number: int, shards: Shards, before_batch: int | None = None) -> Ints:
     """Sample ids of the known rows that a part visits in an epoch or a told pass, by the numbers of the whole.
 

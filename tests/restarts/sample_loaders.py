@@ -15,7 +15,7 @@ import litdata
 import numpy as np
 import torch
 import webdataset as wds
-from lives import EVERY, TWICE, B, Case, E, Life, N, play
+from lives import TWICE, B, Case, E, Life, N, play
 
 import coverage_audit as ca
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from lives import S, TWICE, B, Case, E, Life, N, play
+from lives import TWICE, B, Case, E, Life, N, S, play
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
@@ -38,9 +38,9 @@ class Batches(torch.utils.data.Sampler[list[int]]):
 
 
 def loop(life: Life, how: str, workers: int) -> None:
-    """``how``: "pulled" (batches that were trained on are pulled and thrown away, then the restore is told), "sampled" (the sampler begins
-    behind them), "silent" (the same, and the recorder is told nothing), "begin" (the number of steps is restored, the
-    position is not), "reshuffled" (another order, of which as many batches are thrown away)."""
+    """``how`` it goes on: "pulled" (batches that were trained on are pulled and thrown away, then the restore is told),
+    "sampled" (the sampler begins behind them), "silent" (the same, and the recorder is told nothing), "begin" (the
+    number of steps is restored, the position is not), "reshuffled" (as "pulled", of another order)."""
     batches = Batches()
     plain: Any = DataLoader(Numbers(), batch_sampler=batches, num_workers=workers)
     loader = ca.wrap(plain, ca.Dataset.of(N, name="x"), life.log, batch_size=B, run_id="lives")
@@ -76,9 +76,9 @@ def loop(life: Life, how: str, workers: int) -> None:
 
 def stateful(life: Life, workers: int, *, stale: bool = False, told: bool = True) -> None:
     """The loader's own state says where it goes on. ``stale``: it is the one from before the last two steps, which the
-    weights hold. ``told``: the loop tells its checkpoints, too; else they are the loader's states. """
+    weights hold. ``told``: the loop tells its checkpoints, too; else they are the loader's states."""
     torch.manual_seed(7)
-    plain: Any = StatefulDataLoader(Numbers(), B, shuffle=True, num_workers=workers)  # type: ignore[arg-type]
+    plain: Any = StatefulDataLoader(Numbers(), B, shuffle=True, num_workers=workers)
     loader = ca.wrap(plain, ca.Dataset.of(N, name="x"), life.log, batch_size=B, run_id="lives")
     rec = loader.recorder
     first = 0
