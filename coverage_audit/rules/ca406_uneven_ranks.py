@@ -18,6 +18,7 @@ Where ranks do not wait for each other, in an evaluation for instance.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from coverage_audit.counts.tables import SplitCounts
@@ -31,7 +32,12 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     """Complete epochs with uneven ranks."""
     size = counts.batch_size
     found = []
+    # A restore with another number of ranks divides the rest of its epoch anew.
+    ranks_of = Counter(attempt for attempt, _ in {(w.attempt, w.rank) for w in counts.writers})
+    resized = {r.number for r in counts.resumes if len(set(ranks_of.values())) > 1}
     for divided in divided_epochs(counts):
+        if divided.epoch.epoch in resized:
+            continue
         ranks = divided.share.ranks
         steps, visits = [r.steps for r in ranks], [r.visits for r in ranks]
         if len(ranks) > 1 and (max(steps) > min(steps) or (size is not None and max(visits) - min(visits) >= size)):
