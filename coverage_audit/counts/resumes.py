@@ -23,8 +23,8 @@ class Resume:
     ``unit``: epoch or pass, ``number``: which one the checkpoint lies in. ``cut``: it was going on then;
     ``goes_on``: what follows belongs to it too. ``before`` and ``after``: the rows of it (or of the next unit) that
     were visited by then and from then on, with their visits. Of the first ``compared`` visits after the restore
-    ``reopened`` are the rows the unit had begun with. ``again_first``: of as many first visits after it as rows came
-    again in all, how many are such rows.
+    ``reopened`` are the rows the unit had begun with. ``again_first``: of the first ``first_visits`` visits after it
+    (as many as rows came again in all, or about :data:`OPENING` of each rank), how many are such rows.
     """
 
     attempt: int
@@ -39,6 +39,7 @@ class Resume:
     after_visits: int
     compared: int
     reopened: int
+    first_visits: int
     again_first: int
 
     @property
@@ -136,13 +137,15 @@ def _together(source: SplitSource, joins: list[_Join]) -> Resume:
     before = np.logical_or.reduce([j.before for j in joins])
     after = np.logical_or.reduce([j.after for j in joins])
     again = before & after
-    compared = reopened = again_first = 0
+    compared = reopened = first_visits = again_first = 0
     for join in joins:
         following = np.concatenate([np.empty(0, np.int64), *join.first])
         m = min(len(join.opening), len(following))
         compared += m
         reopened += len(np.intersect1d(join.opening[:m], following[:m]))
-        again_first += int(again[following[: int((join.before & again & join.after).sum())]].sum())
+        following = following[: int((join.before & again & join.after).sum())]
+        first_visits += len(following)
+        again_first += int(again[following].sum())
     return Resume(
         attempt=first.attempt,
         origin=source.history.origins.get(first.attempt),
@@ -156,5 +159,6 @@ def _together(source: SplitSource, joins: list[_Join]) -> Resume:
         after_visits=sum(j.after_visits for j in joins),
         compared=compared,
         reopened=reopened,
+        first_visits=first_visits,
         again_first=again_first,
     )

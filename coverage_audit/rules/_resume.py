@@ -113,7 +113,7 @@ def _fault(counts: SplitCounts, resume: Resume, epoch: EpochCount | None) -> Fau
         return Fault.RESTARTED
     if again >= AGREEMENT * b and resume.after.size >= AGREEMENT * (n - missed_usual):
         return Fault.RESTARTED
-    if not missed or resume.again_first >= AGREEMENT * again:
+    if not missed or resume.again_first >= AGREEMENT * resume.first_visits:
         return Fault.REPLAYED
     if again <= FEW * missed:
         return Fault.SKIPPED
