@@ -50,6 +50,9 @@ WRONG = {
 SILENT = {"torch_loop": ("silent",), "sample_loaders": ("litdata_by_itself",), "keras_fit": ("pydataset_silent",)}
 """Those that say nothing of what they restored."""
 
+LOOSE = {"keras_fit": ("pydataset_hasty",)}
+"""Those that are neither right nor wrong by a plan: their rows are what they are."""
+
 
 @dataclass
 class Truth:
@@ -116,7 +119,7 @@ def causes(result: AuditResult) -> list[str]:
     return [f.code for f in result.findings if f.severity.value == "error"]
 
 
-@pytest.mark.parametrize(("script", "case"), pairs(RIGHT) + pairs(WRONG) + pairs(SILENT))
+@pytest.mark.parametrize(("script", "case"), pairs(RIGHT) + pairs(WRONG) + pairs(SILENT) + pairs(LOOSE))
 def test_every_batch_is_recorded_with_its_rows(played: dict[str, Future[Path]], script: str, case: str) -> None:
     """GIVEN what the training steps of all lives were given THEN the log says the same, step by step."""
     folder = played[script].result() / case

@@ -13,12 +13,16 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from coverage_audit.adapters.choice import loaded
 from coverage_audit.adapters.feed import FEEDS, Feed, Rows
 from coverage_audit.adapters.keras import builds_a_model, callback_of, who_iterates
-from coverage_audit.identity.batches import Unknown
+from coverage_audit.identity.batches import Answer, Identified, Unknown
+from coverage_audit.model.event import BatchRows
 from coverage_audit.recorder.proxy import LoaderProxy, wrap_loader
 from coverage_audit.recorder.recorder import Recorder
 from coverage_audit.recorder.segment import Segment
@@ -32,6 +36,10 @@ _users: list[None] = []
 """One for each that needs the patches."""
 _made = threading.local()
 """``rows``: those of the batch that this thread has just taken the ids out of."""
+
+_early: dict[int, tuple[Any, Any, Rows]] = {}
+"""Batches that wait in queues of Keras's threads, by their address: (batch, the same without ids, its rows then)."""
+_WAITING_AT_MOST = 1024
 
 _set = object.__setattr__
 
@@ -88,7 +96,8 @@ class PyDatasetProxy(LoaderProxy):
 def install() -> None:
     """Follow the iterators of every ``PyDatasetAdapter``, where this version of Keras has them, until as many calls of
     :func:`uninstall`."""
-    kind: Any = getattr(sys.modules.get(_ADAPTER), "PyDatasetAdapter", None)
+    module: Any = sys.modules.get(_ADAPTER)
+    kind: Any = getattr(module, "PyDatasetAdapter", None)
     if not (hasattr(kind, "_get_iterator") and hasattr(kind, "_standardize_batch")):
         return
     _users.append(None)
@@ -105,6 +114,15 @@ def install() -> None:
     def _standardize_batch(self: Any, batch: Any) -> Any:
         return standardize(self, _without_ids(self, batch))
 
+    by_index = getattr(module, "get_index", None)
+    if by_index is not None:
+
+        @functools.wraps(by_index)
+        def get_index(uid: Any, i: Any) -> Any:
+            return _read_early(module, uid, by_index(uid, i))
+
+        _installed.append((module, "get_index", by_index))
+        module.get_index = get_index
     _installed.extend(((kind, "_get_iterator", iterate), (kind, "_standardize_batch", standardize)))
     kind._get_iterator, kind._standardize_batch = _get_iterator, _standardize_batch
 
@@ -131,8 +149,39 @@ def _without_ids(adapter: Any, batch: Any) -> Any:
     feed = FEEDS.of(adapter.py_dataset, adapter)
     if feed is None or not feed.stream.way.alters:
         return batch
-    batch, _made.rows = feed.stream.identify(batch)
+    early = _early.pop(id(batch), None)
+    if early is not None and early[0] is batch:
+        _, batch, _made.rows = early
+    else:
+        batch, _made.rows = feed.stream.identify(batch)
     return batch
+
+
+def _read_early(module: Any, uid: Any, batch: Any) -> Any:
+    """In the thread of Keras that has made a batch: its ids may be a view of what the dataset shuffles while the batch
+    waits in a queue. Batches of other processes are copies by themselves."""
+    data = getattr(module, "_SHARED_SEQUENCES", {}).get(uid)
+    feed = None if getattr(data, "use_multiprocessing", True) else FEEDS.of(data)
+    if feed is not None and feed.stream.way.alters:
+        rest, rows = feed.stream.identify(batch)
+        _early[id(batch)] = batch, rest, _copied(rows)
+        while len(_early) > _WAITING_AT_MOST:
+            _early.pop(next(iter(_early)), None)
+    return batch
+
+
+def _copied(rows: Rows) -> Rows:
+    if isinstance(rows, Identified):
+        return Identified(rows.found, _copied_rows(rows.rows), rows.notices)
+    return _copied_rows(rows)
+
+
+def _copied_rows(rows: Answer) -> Answer:
+    if isinstance(rows, np.ndarray):
+        return rows.copy()
+    if isinstance(rows, BatchRows) and rows.row is not None:
+        return replace(rows, row=rows.row.copy())
+    return rows
 
 
 def _rows_just_made() -> Rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from functools import partial
 from typing import Any
 
@@ -36,6 +37,18 @@ class Numbers(keras.utils.PyDataset):  # type: ignore[misc]
 
     def on_epoch_end(self) -> None:
         self.rng.shuffle(self.order)
+
+
+class Hasty(Numbers):
+    """Draws its next order while batches of the one before wait in the queue, their ids views of it."""
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 0:
+            time.sleep(0.05)  # the other worker has filled the queue, and waits
+            self.rng.shuffle(self.order)
+        return super().__getitem__(index)
+
+    def on_epoch_end(self) -> None: ...
 
 
 def take_rows(batch: Any) -> Any:
@@ -81,12 +94,22 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self.model.life.end_if_due()
 
 
-def fit(life: Life, kind: str, save_freq: str | int = "epoch", *, silent: bool = False, workers: int = 1) -> None:
+def fit(
+    life: Life,
+    kind: str,
+    save_freq: str | int = "epoch",
+    *,
+    silent: bool = False,
+    workers: int = 1,
+    numbers: type[Numbers] = Numbers,
+) -> None:
     """``silent``: the weights are loaded before fit() by a loop of one's own, which the recorder is not told."""
     data = ca.Dataset.of(N, name="x")
     options: dict[str, Any] = {"batch_size": B, "run_id": "lives"}
     if kind == "pydataset":
-        loader = ca.wrap(Numbers(life.number, workers=workers), data, life.log, ids=take_rows, **options)
+        loader = ca.wrap(
+            numbers(life.number, workers=workers, max_queue_size=6), data, life.log, ids=take_rows, **options
+        )
     else:
         rows, x = np.arange(N), np.arange(N, dtype="float32")[:, None]
         dataset = tf.data.Dataset.from_tensor_slices(({"rows": rows, "x": x}, x)).shuffle(N, seed=5 + life.number)
@@ -111,6 +134,7 @@ if __name__ == "__main__":
     play({
         "pydataset": Case(partial(fit, kind="pydataset")),
         "pydataset_two_workers": Case(partial(fit, kind="pydataset", workers=2)),
+        "pydataset_hasty": Case(partial(fit, kind="pydataset", workers=2, numbers=Hasty), (0,)),
         "pydataset_begins_again": Case(partial(fit, kind="pydataset", save_freq=EVERY)),
         "pydataset_silent": Case(partial(fit, kind="pydataset", silent=True)),
         "tf_data": Case(partial(fit, kind="tf_data"), TWICE),
