@@ -167,7 +167,8 @@ class Recorder:
         """The weights were loaded from ``tag``, in whichever attempt of this log they were saved.
 
         None: there was nothing to load, and the weights are new. What was trained beyond that checkpoint before is no
-        part of the final weights: it is shown, and does not count.
+        part of the final weights: it is shown, and does not count. Batches that are pulled only to be thrown away
+        (until the loader stands where it was) have to be pulled before this and ``epoch()``: a step takes the next one.
         """
         if self._epochs == 0 and tag is not None:
             self._epochs = None  # how many epochs came before is for the log to say
