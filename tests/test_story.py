@@ -43,12 +43,13 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.mark.parametrize(
     ("name", "exit_status", "codes", "fix"),
     [
-        ("slices-50", 2, {"CA601", "CA603", "CA606"}, "steps_per_epoch = 51"),
-        ("slices-51", 0, {"CA606"}, None),
-        ("carry-49", 2, {"CA601", "CA603"}, "steps_per_epoch = 50"),
-        ("carry-50", 0, set(), None),
-        ("slices-10", 0, {"CA606"}, None),
-        ("carry-40", 2, {"CA601"}, "steps_per_epoch = 50"),
+        # All of them shuffle shards and never mix their rows: CA304.
+        ("slices-50", 2, {"CA304", "CA601", "CA603", "CA606"}, "steps_per_epoch = 51"),
+        ("slices-51", 0, {"CA304", "CA606"}, None),
+        ("carry-49", 2, {"CA304", "CA601", "CA603"}, "steps_per_epoch = 50"),
+        ("carry-50", 0, {"CA304"}, None),
+        ("slices-10", 0, {"CA304", "CA606"}, None),
+        ("carry-40", 2, {"CA304", "CA601"}, "steps_per_epoch = 50"),
     ],
 )
 def test_the_verdict(played: Path, name: str, exit_status: int, codes: set[str], fix: str | None) -> None:
