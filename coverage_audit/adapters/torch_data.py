@@ -20,6 +20,7 @@ from typing import Any
 
 from coverage_audit.adapters import torch_iterators, torch_trainers
 from coverage_audit.adapters.choice import loaded
+from coverage_audit.adapters.keras_dataloader import feed_of
 from coverage_audit.adapters.plain import wrap_plain
 from coverage_audit.adapters.tellers import teller_for
 from coverage_audit.adapters.torch_held import HeldStream
@@ -83,7 +84,9 @@ def adapt(loader: Any, recorder: Recorder) -> Any:
             f"({', '.join(moved)}): batches are recorded by what they hold, without their workers"
         )
         return wrap_plain(loader, recorder)
-    _register(loader, recorder, recorder.stream)
+    plan = _register(loader, recorder, recorder.stream)
+    if isinstance(recorder, Recorder):
+        plan.feed = feed_of(loader, recorder.stream, sized=not _is_iterable(loader), unseen=_own_iteration(loader))
     torch_trainers.install()
     if loader.num_workers:
         recorder.stream.mark(MarkKind.WORKERS, count=int(loader.num_workers))
@@ -108,12 +111,13 @@ def take_over(loader: Any, recorder: Recorder, *, held: bool = False) -> None:
             recorder.stream.writer.fail(error)
 
 
-def _register(loader: Any, recorder: Recorder, stream: Stream) -> None:
+def _register(loader: Any, recorder: Recorder, stream: Stream) -> Plan:
     plan, looker = _plan(loader, stream)
     key = id(loader)
     with _lock:
         _recorded[key] = Recorded(weakref.ref(loader, lambda _: _recorded.pop(key, None)), recorder, plan, looker)
     _hear_makers(type(loader))
+    return plan
 
 
 def _adopt_made(loader: Any) -> None:
@@ -338,12 +342,16 @@ def _recorder_of(known: Recorded) -> Recorder:
     return known.recorder
 
 
-def _callback_of(_: Recorded) -> Callable[[], Any]:
+def _callback_of(known: Recorded) -> Callable[[], Any]:
+    feed = known.plan.feed
+    if feed is not None:
+        return feed.callback
+
     def callback() -> Any:
         """A Keras callback for this loader."""
         raise UsageError(
-            "callback() of a DataLoader: Keras trains on generators, PyDatasets and tf.data datasets; wrap "
-            "(batch for batch in loader), or call .recorder.step() in a loop of your own",
+            "callback() of a DataLoader that a trainer made: give Keras the loader itself, wrapped, or call "
+            ".recorder.step() in a loop of your own",
             slug="not-a-generator",
         )
 

@@ -125,7 +125,7 @@ def _iterated(loader: Any, inner: Any, caller: str) -> Any:
     if package == "keras":
         feed = FEEDS.of(loader)
         # Before the loop Keras looks at batches of an iterator of its own.
-        return inner if feed is None or feed.owner is None else feed.follow(inner, length)
+        return inner if feed is None or feed.standing or feed.owner is None else feed.follow(inner, length)
     loop = _loop()
     if loop is None:
         return inner

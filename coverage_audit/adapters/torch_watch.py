@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from coverage_audit.adapters.keras_dataloader import LoaderFeed, Taker
 from coverage_audit.adapters.tellers import Telling
 from coverage_audit.adapters.torch_inband import Tagged
 from coverage_audit.adapters.torch_order import FileOrder
@@ -38,7 +39,8 @@ class Plan:
     """How the rows of one loader are known. ``telling``: of the samples of an iterable dataset. ``batched``: whether an
     index is a list of positions. ``verify_every``: one batch in so many is held against what its arrays say themselves,
     and against ``files``. ``reason``: why indices say nothing, where a dataset that could know does not. ``unseen``:
-    why it is not known which batches reach the loop; None where all do.
+    why it is not known which batches reach the loop; None where all do. ``feed``: tells which iterations Keras takes;
+    None where that cannot be.
     """
 
     stream: Stream
@@ -48,6 +50,7 @@ class Plan:
     verify_every: int = 64
     reason: str | None = None
     unseen: str | None = None
+    feed: LoaderFeed | None = None
     asked: int = 0
     demoted: bool = False
     """Positions were found to be other rows."""
@@ -90,7 +93,7 @@ class Watch:
     """
 
     __slots__ = (
-        *("_plan", "_positions", "_resumed", "_segment", "_sent", "_task", "_trusted"),
+        *("_plan", "_positions", "_resumed", "_segment", "_sent", "_taker", "_task", "_trusted"),
         *("building", "last", "worker"),
     )
 
@@ -109,6 +112,7 @@ class Watch:
         self._resumed = resumed
         self._segment: Segment | None = None
         self._sent: dict[int, Any] = {}
+        self._taker: Taker | None = None
         self._task: Any = NOTHING
         self.last: Any = NOTHING
         """The index that the sampler gave last."""
@@ -121,7 +125,7 @@ class Watch:
             self.building = self._resumed = False
         if self._segment is not None:
             self._plan.stream.end(self._segment, "closed")
-        self._segment = None
+        self._segment = self._taker = None
         self._sent.clear()
         self.last = self._task = NOTHING
 
@@ -145,7 +149,11 @@ class Watch:
     def took(self, data: Any) -> Any:
         """A batch is handed out; returns it as the loop is to get it. Does not raise."""
         try:
-            return self._took(data)
+            batch = self._took(data)
+            taker, segment = self._taker, self._segment
+            if taker is not None and segment is not None and segment.yields == taker.length:
+                self._plan.stream.end(segment, "exhausted")  # Keras asks for no more
+            return batch
         except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
             self._fail(error)
             return data.batch if type(data) is Tagged else data
@@ -155,7 +163,7 @@ class Watch:
         self.last = self._task = NOTHING
         if self.building:
             return data.batch if type(data) is Tagged else data
-        if self._plan.muted:
+        if self._is_aside():
             batch = data.batch if type(data) is Tagged else data
             return self._plan.stream.identify(batch)[0] if self._plan.stream.way.alters else batch
         plan, segment = self._plan, self._open()
@@ -190,13 +198,20 @@ class Watch:
 
     def over(self, error: BaseException) -> None:
         """Nothing came: the data is exhausted, or something failed. The loop may go on after a failure."""
-        if self.building or self._plan.muted:
+        if self.building or self._is_aside():
             return
         stream, segment = self._plan.stream, self._open()
         if isinstance(error, StopIteration):
             stream.end(segment, "exhausted")
         else:
             stream.end(segment, "failed", error)
+
+    def _is_aside(self) -> bool:
+        """Whether what comes now is no iteration of the data; whose one is, is told by who asks for its first batch."""
+        feed = self._plan.feed
+        if feed is not None and self._segment is None and self._taker is None:
+            self._taker = feed.taker()
+        return self._plan.muted or (self._taker is not None and self._taker.aside)
 
     def _fail(self, error: Exception) -> None:
         writer = self._plan.stream.writer
@@ -215,7 +230,13 @@ class Watch:
         """The segment of the next batch: opened when first asked for a batch; a failure begins another one."""
         segment = self._segment
         if segment is None:
-            segment = self._segment = self._plan.stream.open(told_pass=not self._resumed)
+            taker, feed = self._taker, self._plan.feed
+            told_pass = not self._resumed
+            if taker is None or feed is None:
+                segment = self._plan.stream.open(told_pass=told_pass)
+            else:
+                segment = feed.open(told_pass=told_pass, adapter=taker.adapter)
+            self._segment = segment
         elif segment.ended == "failed":
             segment = self._segment = self._plan.stream.open(told_pass=False, pass_=segment.pass_)
         return segment

@@ -110,7 +110,7 @@ SLUGS = {
     "no-tracer": "The files of the dataset are not those of a tracer. `coverage-audit tracer PATHS -o DIR` makes one.",
     "bad-steps-per-epoch": "steps_per_epoch= is a whole number above 0, or left out.",
     "not-a-generator": "callback() tells trained steps from yielded ones for what Keras trains on: generators, "
-    "PyDatasets and tf.data datasets. Wrap one of these, or call .recorder.step() in a loop of your own.",
+    "PyDatasets, tf.data datasets and DataLoaders. Wrap one of these, or call .recorder.step() in a loop of your own.",
     "not-iterable": "What is wrapped must be a loader: something that yields batches.",
     "unsupported-loader": "A dataset that tf.distribute has dealt to its devices cannot be wrapped, because the parts "
     "of its batches go their own ways. Wrap the dataset itself and train without a strategy.",

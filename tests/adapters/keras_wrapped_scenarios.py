@@ -1,4 +1,4 @@
-"""Trains for real on wrapped PyDatasets and tf.data datasets. Run by test_keras_wrapped.py.
+"""Trains for real on wrapped PyDatasets, tf.data datasets and DataLoaders. Run by test_keras_wrapped.py.
 
     python keras_wrapped_scenarios.py FOLDER [NAMES]            (KERAS_BACKEND chooses the backend)
 
@@ -450,6 +450,101 @@ def pipeline_in_executions(b: Bench) -> None:
     b.fit(tensors(6).filter(lambda *batch: True), b.model(steps_per_execution=4), epochs=2)
 
 
+# --- DataLoaders of torch
+
+
+def loader(n: int = 40, first: int = 0, **options: Any) -> Any:
+    """Rows from ``first`` on in batches of B, in a new order each time; each batch says its rows in a third part."""
+    import torch
+
+    ids = first + np.arange(n)
+    parts = [torch.from_numpy(part) for part in (*rows(ids), ids)]
+    data = torch.utils.data.TensorDataset(*parts)
+    return torch.utils.data.DataLoader(data, **({"batch_size": B, "shuffle": True} | options))
+
+
+def loader_trained(b: Bench) -> None:
+    b.fit(loader(), epochs=3, shuffle=False)
+
+
+def loader_unbuilt(b: Bench) -> None:
+    b.fit(loader(), b.model(built=False), epochs=2, shuffle=False)
+
+
+def loader_with_workers(b: Bench) -> None:
+    b.fit(loader(num_workers=2), b.model(built=False), epochs=2, shuffle=False)
+
+
+def loader_with_workers_that_stay(b: Bench) -> None:
+    b.fit(loader(num_workers=2, persistent_workers=True), b.model(built=False), epochs=3, shuffle=False)
+
+
+def loader_in_part(b: Bench) -> None:
+    b.fit(loader(), epochs=5, steps_per_epoch=4, shuffle=False)
+
+
+def loader_with_a_partial_batch(b: Bench) -> None:
+    b.fit(loader(17), epochs=2, shuffle=False)
+
+
+def loader_validated(b: Bench) -> None:
+    held_out = b.wrap(loader(16, 5000, shuffle=False), "validation")
+    b.fit(loader(), epochs=3, shuffle=False, validation_data=held_out)
+
+
+def loader_in_both_places(b: Bench) -> None:
+    data = b.wrap(loader(16))
+    fit(b.model(), data, epochs=3, shuffle=False, validation_data=data, callbacks=[data.callback()])
+    b.truth.evaluated.clear()
+
+
+def loader_twice(b: Bench) -> None:
+    net, data = b.model(), b.wrap(loader())
+    for _ in range(2):
+        fit(net, data, epochs=2, shuffle=False, callbacks=[data.callback()])
+
+
+def loader_stopped(b: Bench) -> None:
+    net, data = b.model(), b.wrap(loader())
+    fit(net, data, epochs=3, shuffle=False, callbacks=[data.callback(), Stop()])
+    fit(net, data, shuffle=False, callbacks=[data.callback()])
+
+
+def loader_evaluated(b: Bench) -> None:
+    net, data = b.model(), b.wrap(loader(16, 5000), "validation")
+    for _ in range(2):
+        net.evaluate(data, verbose=0, callbacks=[data.callback()])
+
+
+def loader_predicted(b: Bench) -> None:
+    net, data = b.model(), b.wrap(loader(16))
+    fit(net, data, shuffle=False, callbacks=[data.callback()])
+    net.predict(data, verbose=0, callbacks=[data.callback()])
+    fit(net, data, shuffle=False, callbacks=[data.callback()])
+
+
+def loader_without_callback(b: Bench) -> None:
+    data = b.wrap(loader(16))
+    fit(b.model(built=False), data, epochs=2, shuffle=False)
+
+
+def loader_of_its_own_kind(b: Bench) -> None:
+    """Nobody knows which of torch's batches reach the model."""
+    import torch
+
+    class Own(torch.utils.data.DataLoader):  # type: ignore[type-arg]
+        def __iter__(self) -> Any:
+            return iter(list(super().__iter__())[::-1])
+
+    bare = loader(16)
+    data = b.wrap(Own(bare.dataset, batch_size=B))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RecordingWarning)
+        fit(b.model(), data, epochs=2, shuffle=False, callbacks=[data.callback()])
+    b.warned = [str(w.message) for w in caught if issubclass(w.category, RecordingWarning)]
+    b.truth.trained.clear()
+
+
 ONLY_TF = (files_in_executions, pipeline_distributed, pipeline_compiled, pipeline_in_executions)
 SCENARIOS = (
     files, files_unbuilt, files_by_threads, files_by_threads_unbuilt, files_by_processes, files_unshuffled,
@@ -461,7 +556,10 @@ SCENARIOS = (
     pipeline_without_ids, pipeline_interleaved, pipeline_validated, pipeline_validated_in_part,
     pipeline_in_both_places, pipeline_twice, pipeline_stopped, pipeline_weighted, pipeline_evaluated,
     pipeline_predicted, pipeline_goes_on, pipeline_goes_wrong, pipeline_without_callback, pipeline_by_hand,
-    pipeline_from_threads, *(ONLY_TF if TF else ()),
+    pipeline_from_threads, loader_trained, loader_unbuilt, loader_with_workers, loader_with_workers_that_stay,
+    loader_in_part, loader_with_a_partial_batch, loader_validated, loader_in_both_places, loader_twice,
+    loader_stopped, loader_evaluated, loader_predicted, loader_without_callback, loader_of_its_own_kind,
+    *(ONLY_TF if TF else ()),
 )  # fmt: skip
 
 

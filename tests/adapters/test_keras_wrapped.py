@@ -1,4 +1,4 @@
-"""Real trainings on wrapped PyDatasets and tf.data datasets: what the log says was trained is what the model saw.
+"""Real trainings on wrapped PyDatasets, tf.data and DataLoaders: what the log says was trained is what the model saw.
 
 The scenarios are in keras_wrapped_scenarios.py, one process per backend; here their logs are held against their notes.
 """
@@ -22,7 +22,7 @@ from coverage_audit.testing.recorded import recorded_batches
 
 SCRIPT = Path(__file__).with_name("keras_wrapped_scenarios.py")
 BY_YIELDS = ("files_by_hand", "pipeline_by_hand", "pipeline_from_threads")
-WITHOUT_CALLBACK = ("files_without_callback", "pipeline_without_callback")
+WITHOUT_CALLBACK = ("files_without_callback", "pipeline_without_callback", "loader_without_callback")
 
 
 def scenario_names(*variables: str) -> list[str]:
@@ -108,6 +108,9 @@ def test_without_the_callback_yields_are_counted(folder_of: Any, backend: str, n
         ("tensorflow", "files_twice", [(0, 10), (0, 10), (1, 10), (1, 10)]),
         ("tensorflow", "files_in_part", [(0, 4), (0, 4), (0, 2), (0, 4), (0, 4)]),
         ("tensorflow", "pipeline", [(0, 10), (0, 10), (0, 10)]),
+        ("tensorflow", "loader_in_part", [(0, 4), (0, 4), (0, 2), (0, 4), (0, 4)]),
+        ("torch", "loader_with_workers", [(0, 10), (0, 10)]),
+        ("torch", "loader_twice", [(0, 10), (0, 10), (1, 10), (1, 10)]),
         ("tensorflow", "pipeline_of_unknown_length", [(0, 5), (0, 5), (0, 5)]),
         ("torch", "files_by_threads", [(0, 10), (0, 10), (0, 10)]),
         ("torch", "pipeline_enumerated", [(0, 10), (0, 10)]),
@@ -131,6 +134,10 @@ def test_epochs_and_fits(folder_of: Any, backend: str, name: str, fits: list[tup
         # Nor is anything kept of what builds a model, is predicted on, or validates the very data it trains on.
         *((backend, f"{kind}_{what}", 0) for backend in BACKENDS for kind in ("files", "pipeline")
           for what in ("unbuilt", "predicted", "in_both_places")),
+        *((backend, f"loader_{what}", 0) for backend in BACKENDS
+          for what in ("trained", "unbuilt", "with_workers", "with_workers_that_stay", "predicted", "in_both_places",
+                       "of_its_own_kind")),
+        ("torch", "loader_in_part", 0),
         # On torch, the workers' queue goes on after building the model, and the batch is lost.
         ("torch", "files_by_threads_unbuilt", 1),
     ],
@@ -148,4 +155,12 @@ def test_what_follows_a_wrapped_dataset_and_cannot_be_followed_is_said(folder_of
         f"cannot record this _BatchDataset: {what}() behind wrap() changes which batches reach the model; wrap the "
         "dataset last"
         for what in ("skip", "batch")
+    ]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_loader_that_iterates_in_its_own_way_is_said_to_be_lost(folder_of: Any, backend: str) -> None:
+    assert said(folder_of(backend), "loader_of_its_own_kind")["warned"] == [
+        "cannot record this Own: Own has an __iter__ of its own, which may give the loop others than the batches of "
+        "its loader"
     ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -110,12 +112,23 @@ def test_an_attribute_of_the_users_own_stays(tmp_path: Path) -> None:
     recorder.recorder.close()
 
 
-def test_keras_is_told_what_to_wrap(tmp_path: Path) -> None:
+def test_a_loader_that_a_trainer_made_has_no_callback(tmp_path: Path) -> None:
     loader = record(tmp_path, DataLoader(Rows(), batch_size=6))
-    with pytest.raises(UsageError, match=r"callback\(\) of a DataLoader") as refused:
-        loader.callback()
+    made: Any = DataLoader(Rows(), batch_size=6)
+    torch_data.take_over(made, loader.recorder)
+    with pytest.raises(UsageError, match=r"callback\(\) of a DataLoader that a trainer made") as refused:
+        made.callback()
     assert refused.value.slug == "not-a-generator"
     loader.recorder.close()
+
+
+def test_nothing_keeps_a_recorded_loader_alive(tmp_path: Path) -> None:
+    loader = record(tmp_path, DataLoader(Rows(), batch_size=6))
+    recorder, gone = loader.recorder, weakref.ref(loader)
+    del loader
+    gc.collect()
+    assert gone() is None
+    recorder.close()
 
 
 def test_a_sampler_of_another_rank_is_warned_of(tmp_path: Path) -> None:
