@@ -21,6 +21,7 @@ from coverage_audit.model.run import SplitInfo
 from coverage_audit.recorder.place import find_place
 from coverage_audit.recorder.reading import install, uninstall
 from coverage_audit.recorder.segment import Segment, Split
+from coverage_audit.recorder.skipped import REASON, REMEDY, Skipped
 from coverage_audit.recorder.stream import Stream
 from coverage_audit.recorder.ways import choose_way
 from coverage_audit.recorder.writer import LogOptions, warn, writer_at
@@ -103,6 +104,7 @@ class Recorder:
         self._epochs: int | None = 0
         self._open_epoch: int | None = None
         self._saved = 0
+        self._skipped = Skipped()
         self._late = False
         if disabled:
             self.stream = Stream(None, Split(0, info, shards), way)
@@ -154,6 +156,10 @@ class Recorder:
             if self._direct is None:
                 self._direct = self.stream.open(told_pass=False)
             self.stream.put(self._direct, lambda: rows_of_step(rows, self._way, self._n_ids))
+        else:
+            doubtful = self._skipped.step(self.stream.split)
+            if doubtful is not None:
+                self.stream.forget([doubtful[0]], REASON, REMEDY if doubtful[1] else "")
         self.stream.consumed(1)
 
     def checkpoint(self, tag: str | int) -> None:
@@ -172,6 +178,7 @@ class Recorder:
         """
         if self._epochs == 0 and tag is not None:
             self._epochs = None  # how many epochs came before is for the log to say
+        self._skipped.restored(self.stream.split)
         self.stream.mark(MarkKind.RESTORED, tag=None if tag is None else _as_tag(tag))
 
     def state_dict(self) -> dict[str, Any]:
@@ -233,6 +240,7 @@ class Recorder:
         split = self.stream.split
         if not split.in_fit:
             split.in_fit = True
+            self._skipped.begin(split, taken)
             self.stream.mark(MarkKind.FIT_BEGIN, peek=-1, **({"taken": taken} if taken else {}))
 
     def _finish(self) -> None:

@@ -190,6 +190,14 @@ class Stream:
                     "Yield a copy of each batch (batch.copy())"
                 )
 
+    def forget(self, batches: list[int], reason: str, remedy: str = "") -> None:
+        """What these batches held when they are consumed is unknown. ``remedy``: what to warn of as well."""
+        if self.writer is not None and not self.split.closed:
+            with self.writer.guard():
+                self._overwritten(self.writer, batches, reason)
+                if remedy:
+                    warn(f"{self.split.info.name}: {reason}: the rows of this iteration are unknown. {remedy}")
+
     def _overwritten(self, writer: Writer, batches: list[int], reason: str) -> None:
         """Batches did not hold any more what was recorded of them by the time of their steps."""
         with writer.lock:
