@@ -88,9 +88,10 @@ def test_one_rank_that_begins_its_data_again_is_named(tmp_path: Path) -> None:
     assert visits_of(result) == [3 + again[row] - lost[row] for row in range(N)]
 
 
+@pytest.mark.parametrize("counted", [True, False])
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 4)])
 def test_another_number_of_ranks_goes_on_with_the_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, after: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, after: int, counted: bool
 ) -> None:
     """GIVEN a run restored with fewer ranks, or more WHEN they share out what is left of the epoch THEN what the ranks
     that are gone had trained on until the checkpoint counts."""
@@ -99,7 +100,8 @@ def test_another_number_of_ranks_goes_on_with_the_rest(
         live(log, rank, before, [batches_of(rank, before)] * 2, save_at=N // B // before + 2)
     seen = {row for rank in range(before) for batch in batches_of(rank, before)[:2] for row in batch}
     left = [row for row in range(N) if row not in seen]
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")  # a rank that was not there before cannot know by itself
+    if counted:  # else a rank that was not there before knows by the number of ranks
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     for rank in range(after):
         mine = left[rank::after]
         rest = [mine[at : at + B] for at in range(0, len(mine), B)]

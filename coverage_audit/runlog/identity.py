@@ -20,6 +20,7 @@ from coverage_audit.runlog.folder import PART, WRITER, files_like, state_of, unw
 from coverage_audit.runlog.hold import Hold, archive, hold_log
 from coverage_audit.runlog.inherited import inherited, tell_children
 from coverage_audit.runlog.schema import SCHEMA_VERSION
+from coverage_audit.runlog.writers import facts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,8 @@ def open_log(
 
     The run id is ``run_id``, else COVERAGE_AUDIT_RUN_ID, else ``launcher_id``, else what the parent process uses for
     this very log, else a new one. The attempt is the parent's for a child, else ``restart``, else one more than the
-    last of this rank; ``resume=True`` joins the log of another run as such a next attempt.
+    last of this rank or of a launch of another size; ``resume=True`` joins the log of another run as such a next
+    attempt.
 
     Raises :class:`UsageError` for values that cannot be meant and for several ranks without a shared id;
     :class:`LogError` if the place is taken by something else, is in use by another run, exists
@@ -152,7 +154,7 @@ def open_log(
     elif restart is not None and held.run_id == wanted:
         attempt = restart
     else:
-        attempt = 1 + max((a for a, r, _ in _claimed(log) if r == rank), default=-1)
+        attempt = _next_attempt(log, rank, world_size)
     try:
         opened = _claim(log, held.run_id, attempt, rank, world_size, held.hold, member)
     except OSError as error:
@@ -177,6 +179,18 @@ def _claim(log: Path, run_id: str, attempt: int, rank: int, world_size: int, hol
         os.close(fd)
         opened.declare((), {})
         return opened
+
+
+def _next_attempt(log: Path, rank: int, world_size: int) -> int:
+    """One more than the last of this rank, and than any that was launched with another number of ranks: a rank that was
+    not there before belongs to the launch that brought it."""
+    state = state_of(log)
+    last = max((a for a, r, _ in _claimed(log) if r == rank), default=-1)
+    for _, found in files_like(state, WRITER):
+        attempt, size = int(found["attempt"]), facts_of(state, found["stem"]).get("world_size", world_size)
+        if attempt > last and size != world_size:
+            last = attempt
+    return last + 1
 
 
 def _claimed(log: Path) -> list[tuple[int, int, int]]:

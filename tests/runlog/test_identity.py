@@ -99,9 +99,18 @@ def test_the_same_run_joins_as_its_next_attempt(tmp_path: Path) -> None:
 
     assert visit(path, "r") == ("r", "a000-r0000-p0001")
     assert visit(path, "r") == ("r", "a001-r0000-p0001")
-    assert visit(path, "r", rank=1, world_size=2) == ("r", "a000-r0001-p0001")
+    assert visit(path, "r", rank=1) == ("r", "a000-r0001-p0001")
     assert visit(path, "r", restart=1) == ("r", "a001-r0000-p0002")
     assert visit(path, "r", restart=7) == ("r", "a007-r0000-p0001")
+
+
+def test_a_launch_of_another_size_is_a_later_attempt_for_ranks_that_are_new_too(tmp_path: Path) -> None:
+    path = tmp_path / "run.parquet"
+
+    assert visit(path, "r", rank=0, world_size=2) == ("r", "a000-r0000-p0001")
+    assert visit(path, "r", rank=1, world_size=2) == ("r", "a000-r0001-p0001")
+    assert visit(path, "r", rank=2, world_size=3) == ("r", "a001-r0002-p0001")
+    assert visit(path, "r", rank=0, world_size=3) == ("r", "a001-r0000-p0001")
 
 
 def test_children_join_the_attempt_of_their_parent(tmp_path: Path) -> None:
