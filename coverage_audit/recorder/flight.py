@@ -27,10 +27,10 @@ Array = npt.NDArray[Any]
 
 
 class _Batch(NamedTuple):
-    """``arrays``: not kept alive by us; one that nobody has any more was used. ``held``: some of what they held."""
+    """``memory``: where its arrays lie, see :func:`_memory_of`. ``held``: some of what that held."""
 
     number: int
-    arrays: tuple[weakref.ref[Array], ...]
+    memory: tuple[weakref.ref[Array] | Array, ...]
     held: list[bytes]
 
 
@@ -58,12 +58,12 @@ class Flight:
 
     def add(self, number: int, batch: Any, *, peeked: bool) -> None:
         """A batch was yielded. Arrays that cannot be written to are not looked at, nor those of other libraries."""
-        arrays = tuple(
-            leaf
+        memory = tuple(
+            _memory_of(leaf)
             for leaf in leaves(batch)
             if isinstance(leaf, np.ndarray) and leaf.flags.writeable and not leaf.dtype.hasobject
         )
-        one = _Batch(number, tuple(map(weakref.ref, arrays)), [_sample(array) for array in arrays])
+        one = _Batch(number, memory, [_held_by(where) or b"" for where in memory])
         with self._lock:
             self._batches.append(one)
             if peeked:
@@ -77,7 +77,7 @@ class Flight:
                 one = self._batches.popleft()
                 if _is_changed(one):
                     changed.append(one.number)
-                    one = one._replace(arrays=(), held=[])
+                    one = one._replace(memory=(), held=[])
                 if steps > 0:
                     steps -= 1
                 else:
@@ -86,11 +86,23 @@ class Flight:
 
 
 def _is_changed(batch: _Batch) -> bool:
-    for reference, held in zip(batch.arrays, batch.held, strict=True):
-        array = reference()
-        if array is not None and _sample(array) != held:
-            return True
-    return False
+    now = map(_held_by, batch.memory)
+    return any(there is not None and there != held for there, held in zip(now, batch.held, strict=True))
+
+
+def _memory_of(array: Array) -> weakref.ref[Array] | Array:
+    """Where ``array`` lies. Memory of its own is not kept alive by us: once nobody has it any more, it was used. A part
+    of a larger one outlives the array, in a tensor that took it over as well as in what the loader goes on writing."""
+    owner = array
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    return weakref.ref(owner) if owner.base is None and owner.nbytes <= 2 * array.nbytes else array
+
+
+def _held_by(memory: weakref.ref[Array] | Array) -> bytes | None:
+    """Some of what the memory holds now; None if it is gone."""
+    array = memory() if isinstance(memory, weakref.ref) else memory
+    return None if array is None else _sample(array)
 
 
 def _sample(array: Array) -> bytes:

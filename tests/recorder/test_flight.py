@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,24 @@ def test_batches_in_flight_that_were_written_into_are_told_once(change: str) -> 
         x *= 2
     assert flight.consumed(1) == [0, 1]
     assert flight.consumed(1) == []
+
+
+def test_parts_of_a_larger_array_are_looked_after_when_nobody_has_them_any_more() -> None:
+    """GIVEN views that were handed over and dropped WHEN their array is shuffled THEN tensors on it are torn."""
+    x = batch(0)
+    flight = Flight()
+    for number in range(2):
+        flight.add(number, x[8 * number : 8 * number + 8], peeked=False)
+    np.random.default_rng(0).shuffle(x)
+    assert flight.consumed(1) == [0, 1]
+
+
+def test_memory_of_a_batch_of_its_own_is_not_kept() -> None:
+    x = batch(0)
+    rest = weakref.ref(x)
+    flight = flight_of(x[1:])
+    del x
+    assert (rest(), flight.consumed(1)) == (None, [])
 
 
 def test_what_was_consumed_may_be_written_into() -> None:
