@@ -197,14 +197,14 @@ class Watch:
         return batch
 
     def over(self, error: BaseException) -> None:
-        """Nothing came: the data is exhausted, or something failed. The loop may go on after a failure."""
-        if self.building or self._is_aside():
-            return
-        stream, segment = self._plan.stream, self._open()
-        if isinstance(error, StopIteration):
-            stream.end(segment, "exhausted")
-        else:
-            stream.end(segment, "failed", error)
+        """Nothing came: the data is exhausted, or something failed; a loop may go on then. Does not raise."""
+        try:
+            if self.building or self._is_aside():
+                return
+            over = isinstance(error, StopIteration)
+            self._plan.stream.end(self._open(), "exhausted" if over else "failed", None if over else error)
+        except Exception as failure:  # noqa: BLE001 - as in took(): the loop is to get its own exception
+            self._fail(failure)
 
     def _is_aside(self) -> bool:
         """Whether what comes now is no iteration of the data; whose one is, is told by who asks for its first batch."""
