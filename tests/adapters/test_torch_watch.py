@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+from typing import Any
 
-from coverage_audit.adapters.torch_watch import NOTHING, Given
+import numpy as np
+import pytest
+
+import coverage_audit as ca
+from coverage_audit.adapters.torch_watch import NOTHING, Given, Plan, Watch
+from coverage_audit.errors import RecordingWarning
 
 
 def test_a_list_that_the_dataset_took_apart_is_what_was_asked_for() -> None:
@@ -34,3 +40,17 @@ def test_a_list_that_the_sampler_filled_anew_may_have_reached_the_worker_so() ->
     index[:] = array[:] = [5, 1, 0]
 
     assert [one.in_a_worker() for one in given] == [NOTHING, NOTHING]
+
+
+class Raising:
+    def taker(self) -> Any:
+        raise RuntimeError("the frames of this Keras are others")
+
+
+@pytest.mark.parametrize("error", [StopIteration(), ValueError("of the dataset")])
+def test_a_failure_in_telling_the_end_is_not_the_loops(tmp_path: Path, error: Exception) -> None:
+    recorder = ca.Recorder(tmp_path / "run.parquet", ca.Dataset.of(4))
+    watch = Watch(Plan(recorder.stream, feed=Raising()))  # type: ignore[arg-type]
+    with pytest.warns(RecordingWarning, match="the frames of this Keras are others"):
+        watch.over(error)
+    recorder.close()
