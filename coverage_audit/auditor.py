@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MAX_RANGES = 100
 # Findings about missed rows are errors through the missed gate only.
 THROUGH_MISSED_GATE = frozenset({"CA101", "CA102", "CA103", "CA104", "CA105", "CA106"})
+# Costs that are errors where rows are missed for them, through the same gate.
+COSTS = frozenset({"CA605"})
 
 
 def audit(
@@ -107,6 +109,8 @@ def _severity(item: Settled, gated: Gated, fail_on: frozenset[str], warn_on: fro
     if severity is Severity.INCOMPLETE:
         return severity
     # A cost or habit stays one, whoever explains its rows; a fault that others explain in full is theirs.
+    if code in COSTS and severity is Severity.ERROR and (item.spent or gated.missed_ok):
+        severity = item.rule.severity
     if item.spent and (item.rule.role == "symptom" or severity is Severity.ERROR):
         return Severity.INFO
     if severity is Severity.ERROR and code in THROUGH_MISSED_GATE and gated.missed_ok:

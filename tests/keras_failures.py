@@ -117,6 +117,7 @@ SCENARIOS: dict[str, Any] = {
     "K2": lambda log: train(log, Files(floor=True), epochs=3),
     "K2 shuffled rows": lambda log: train(log, Files(floor=True, shuffled=True), epochs=3),
     "K5": lambda log: train(log, forever(96), steps_per_epoch=6, fits=3, n=96),
+    "K5 of short epochs": lambda log: train(log, forever(), steps_per_epoch=4, fits=3),
     "K7": lambda log: train(log, Files(), steps_per_epoch=4, epochs=3),
     "K7 tf.data": lambda log: train(log, tensors().shuffle(N).batch(B), steps_per_epoch=4, epochs=3),
     "F1": lambda log: train(log, tensors().shuffle(N, seed=1).repeat().batch(B), steps_per_epoch=7, epochs=3),

@@ -87,7 +87,7 @@ def test_right_loaders_are_left_in_peace(folder_of: Any, backend: str, name: str
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", [*CAUSES, "K5", "PyDataset by threads"])
+@pytest.mark.parametrize("name", [*CAUSES, "K5", "K5 of short epochs", "PyDataset by threads"])
 def test_it_is_what_the_model_saw(folder_of: Any, backend: str, name: str) -> None:
     """GIVEN the rows of each step as the model took them THEN the counts of the log are theirs."""
     folder = folder_of(backend)
@@ -108,6 +108,9 @@ def test_batches_lost_between_fits(folder_of: Any) -> None:
     """K5: on TensorFlow the prefetched batches of each fit are lost to the next; on torch nothing is prefetched."""
     lost = ca.audit(folder_of("tensorflow") / "K5.parquet")
     assert unexplained(lost)[0] == "CA605"
+    both = ca.audit(folder_of("tensorflow") / "K5 of short epochs.parquet")
+    assert (both.verdict.value, unexplained(both)[:1]) == ("fail", ["CA605"])
+    assert "CA601" in [f.code for f in both.findings if f.severity is Severity.ERROR]
     none = ca.audit(folder_of("torch") / "K5.parquet")
     assert (none.verdict.value, unexplained(none)) == ("pass", [])
 

@@ -252,12 +252,12 @@ STORIES: dict[str, tuple[Make, str, tuple[int, int, int], str, str]] = {
         "iterate the loader once per epoch",
     ),
     "the loop breaks one batch too late": (
-        breaks_too_late, "CA605 warns · CA603 warns", (186, 186, 0),
+        breaks_too_late, "CA605 · CA603 warns", (186, 186, 0),
         "2 batches yielded and never trained on, in 2 places; later batches were",
         NO_BATCH_TOO_MANY,
     ),
     "a batch looked at first": (
-        looked_at_first, "CA605 warns", (189, 189, 0),
+        looked_at_first, "CA605", (189, 189, 0),
         "1 batch yielded and never trained on, in 1 place; later batches were",
         "look at a generator of its own, and train on a fresh one",
     ),

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from coverage_audit.counts.alignment import left_out
 from coverage_audit.counts.tables import PassCount, SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.rows import RowSet
@@ -44,14 +45,15 @@ def _whole(counts: SplitCounts) -> Iterator[Evidence]:
     # N is a multiple of B, and a bound that is one too strict loses the last batch all the same.
     full = not remainder
     lost = remainder or size * max(counts.run.ranks, 1)
-    dropping = [p for p in counts.passes if _drops(p, lost)]
     ended = [p for p in counts.passes if p.ended_by == "loader"]
-    if not dropping or len(dropping) < len(ended):
+    dropped = {(p.rank, p.pass_): rows for p in ended if (rows := _drops(counts, p, lost))}
+    if not dropped or len(dropped) < len(ended):
         return
-    fixed = len({p.missed for p in dropping}) == 1 and len(dropping) > 1
-    if full and (len(dropping) < 2 or (fixed and dropping[0].missed.stops[-1] != shards.n_ids)):
+    rows = next(iter(dropped.values()))
+    fixed = len(set(dropped.values())) == 1 and len(dropped) > 1
+    if full and (len(dropped) < 2 or (fixed and rows.stops[-1] != shards.n_ids)):
         return
-    claims = tuple(_claims(counts, dropping, lost))
+    claims = tuple(_claims(counts, dropped, lost))
     if counts.divided and not (claims and all(c.missed.size == lost for c in claims)):
         return  # what a pass of one leaves out, others visit
     tolerated = counts.info.contract.kind == "drop-remainder" and not full
@@ -66,7 +68,7 @@ def _whole(counts: SplitCounts) -> Iterator[Evidence]:
         if full
         else "keep the last partial batch, or declare contract='drop-remainder'",
         epochs=tuple(c.epoch for c in claims),
-        rows=dropping[0].missed,
+        rows=rows,
         count=sum(c.missed.size for c in claims) or lost,
         claims=claims,
         severity=Severity.INFO if tolerated else None,
@@ -135,7 +137,7 @@ def drops_remainder(counts: SplitCounts) -> bool:
     """Whether every pass that the loader ended, and some did, leaves out one remainder."""
     lost = remainder_of(counts)
     ended = [p for p in counts.passes if p.ended_by == "loader"]
-    return lost > 0 and bool(ended) and all(_drops(p, lost) for p in ended)
+    return lost > 0 and bool(ended) and all(_drops(counts, p, lost) for p in ended)
 
 
 def remainder_of(counts: SplitCounts) -> int:
@@ -145,16 +147,17 @@ def remainder_of(counts: SplitCounts) -> int:
     return counts.shards.rows % (counts.batch_size * max(counts.run.ranks, 1))
 
 
-def _drops(count: PassCount, remainder: int) -> bool:
-    return count.ended_by == "loader" and not count.partial_batches and count.missed.size == remainder
+def _drops(counts: SplitCounts, count: PassCount, remainder: int) -> RowSet:
+    """What a pass of full batches leaves out, if it is the remainder; what was yielded and not trained on is not."""
+    if count.ended_by != "loader" or count.partial_batches:
+        return RowSet.empty()
+    rows = left_out(counts, count)
+    return rows if rows.size == remainder else RowSet.empty()
 
 
-def _claims(counts: SplitCounts, dropping: list[PassCount], remainder: int) -> Iterator[Claim]:
-    passes = {(p.rank, p.pass_): p.missed for p in dropping}
+def _claims(counts: SplitCounts, dropped: dict[tuple[int, int], RowSet], remainder: int) -> Iterator[Claim]:
     for epoch in counts.complete_epochs:
-        mine = RowSet.empty()
-        for span in epoch.spans:
-            mine = mine | passes.get((span.rank, span.pass_), RowSet.empty())
+        mine = RowSet.union([dropped[s.rank, s.pass_] for s in epoch.spans if (s.rank, s.pass_) in dropped])
         # The record may end with the very batch after which the loader begins anew.
         missed = epoch.missed if epoch.missed.size == remainder else epoch.missed & mine
         if missed:

@@ -107,7 +107,8 @@ def explain_needed(counts: SplitCounts, steps: int, needed: int) -> tuple[str, s
             "",
         )
     starts = {e.starts_at for e in counts.complete_epochs if e.starts_at is not None}
-    if len(starts) > 1 and all(s.batch == 0 for s in starts):
+    lost = any(not h.tail for h in counts.holes)  # what was pulled and dropped may have ended the pass
+    if len(starts) > 1 and all(s.batch == 0 for s in starts) and not lost:
         return f"each epoch starts the data anew and stops after {steps} of {needed} batches", ""
     if steps < needed:
         return f"an epoch ends after {steps} of the {needed} batches of a pass", ""

@@ -9,6 +9,9 @@ batches prefetched after the last step of all are named too, as a note.
 A trainer pulls ahead. When it drops its queue, the rows in it are gone for this pass, and the next epoch starts later
 in the data than it should.
 
+Where the loader runs on behind them and rows are missed for it, this is an error like the misses themselves. Where the
+loop left the loader at that place and began it anew, what cut the pass explains more (CA107, CA601) and is named first.
+
 ## How to fix it
 Train in one `fit()` call; give each call a fresh iterator; or hand over an object the trainer can index (a PyDataset)
 or restart (a tf.data.Dataset).
@@ -62,6 +65,10 @@ def _holes(counts: SplitCounts, holes: list[Hole]) -> Evidence:
         shifted = alignment.of(epoch) if fits_pass(counts) and epoch.epoch > first else Claim(epoch.epoch)
         claims.append(Claim(epoch.epoch, missed | shifted.missed, shifted.repeated))
     places = len(holes)
+    claims = [c for c in claims if c.missed or c.repeated]
+    behind = any(_runs_on(counts, h) for h in holes)
+    contract = counts.info.contract
+    costly = behind and contract.per == "epoch" and not contract.tolerates_missed and any(c.missed for c in claims)
     # Nothing was trained yet: no queue was dropped, somebody looked.
     before = all(h.after_epoch < 0 for h in holes)
     return Evidence(
@@ -78,10 +85,19 @@ def _holes(counts: SplitCounts, holes: list[Hole]) -> Evidence:
         epochs=tuple(sorted({h.after_epoch for h in holes if h.after_epoch >= 0})),
         rows=_rows(holes),
         count=sum(h.n_rows for h in holes),
-        claims=tuple(c for c in claims if c.missed or c.repeated),
-        severity=Severity.INFO if counts.info.contract.per == "run" else None,
+        claims=tuple(claims),
+        severity=Severity.INFO if contract.per == "run" else Severity.ERROR if costly else None,
+        late=not behind,
         numbers={"batches": batches, "places": places, "tail": False},
     )
+
+
+def _runs_on(counts: SplitCounts, hole: Hole) -> bool:
+    """Whether the loader went on behind the hole, in its pass or into the next one; else the pass was left there."""
+    for count in counts.passes:
+        if (count.rank, count.pass_) == (hole.rank, hole.pass_):
+            return count.ended_by == "loader" or count.first_batch + count.batches > hole.first_batch + hole.batches
+    return False
 
 
 def _rows(holes: list[Hole]) -> RowSet:
