@@ -8,7 +8,7 @@ changed, and no element is read.
 
 Reads private attributes of Grain (0.2.18); where one has moved, :func:`make_twin` says so, and the rows are looked for
 in the ways of any other loader. That a twin goes along with its pipeline is checked with every batch, in
-:mod:`~coverage_audit.adapters.grain`.
+:mod:`~coverage_audit.adapters.grain_follower`.
 """
 
 from __future__ import annotations
@@ -16,26 +16,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
+
+from coverage_audit.adapters.grain_positions import Indexed, NoTwinError, Positions, elements_of, fill_of, name_of
+from coverage_audit.adapters.grain_shuffle import Windows
 from coverage_audit.adapters.grain_steps import (
     Batching,
     Counting,
-    Element,
     Interleaving,
     Numbering,
     Repeating,
     Steps,
     WindowShuffling,
 )
-
-
-class NoTwinError(Exception):
-    """The rows of this pipeline cannot be told from indices; the message says why."""
-
-
-class Padded(list[Any]):
-    """Ids of a batch that may be filled up with rows of no data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +50,7 @@ def make_twin(pipeline: Any) -> Twin:
     """
     build = _Build()
     try:
-        return Twin(build.steps(pipeline, _Whole), build.workers, build.rows)
+        return Twin(build.steps(pipeline, _Whole), build.workers, build.positions.rows)
     except (AttributeError, TypeError, ValueError, KeyError, ImportError) as error:
         raise NoTwinError(f"this version of Grain is built otherwise ({type(error).__name__}: {error})") from error
 
@@ -68,13 +63,6 @@ def repeats(pipeline: Any) -> bool:
     datasets = getattr(pipeline, "_datasets", ())
     below = [*getattr(pipeline, "_parents", ()), *(datasets if isinstance(datasets, list | tuple) else ())]
     return any(map(repeats, below))
-
-
-class _Indexed(NamedTuple):
-    """What has positions. ``at`` goes on beyond ``length``, into the next epoch."""
-
-    length: int
-    at: Callable[[int], Element]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,112 +82,27 @@ _Whole = _Place(top=True)
 
 @dataclass(slots=True)
 class _Build:
-    rows: int = 0
+    """Makes the twins of what is iterated."""
+
+    positions: Positions = field(default_factory=Positions)
     workers: Interleaving | None = None
-    _first: dict[int, int] = field(default_factory=dict)
 
     def steps(self, node: Any, place: _Place) -> Steps:
-        """An iterator's twin. A node with positions is iterated in order."""
-        make = _ITERATED.get(_name(node))
-        if make is not None:
-            return make(self, node, place)
-        indexed = self.indexed(node)
-        return Counting(indexed.length, indexed.at)
-
-    def indexed(self, node: Any) -> _Indexed:
-        make = _INDEXED.get(_name(node))
-        if make is None:
-            raise NoTwinError(f"{type(node).__name__} may choose elements by what they hold")
-        return make(self, node)
-
-    # What has positions.
-
-    def parent(self, node: Any) -> _Indexed:
-        return self.indexed(node._parent)
-
-    def source(self, node: Any) -> _Indexed:
-        source = node._source
-        if hasattr(type(source), "to_iter_dataset"):
-            below = self.indexed(source)
-            return _Indexed(below.length, lambda index: below.at(index % below.length))
-        return self._numbers(source)
-
-    def number(self, node: Any) -> _Indexed:
-        if (node.start, node.step) != (0, 1):
-            raise NoTwinError("a range that does not begin at 0 may be positions or rows")
-        return self._numbers(node)
-
-    def _numbers(self, source: Any) -> _Indexed:
-        """The numbers of a source's elements, after those of the sources that were met before it."""
-        length = len(source)
-        first = self._first.get(id(source))
-        if first is None:
-            first = self._first[id(source)] = self.rows
-            self.rows += length
-        return _Indexed(length, lambda index: first + index % length)
-
-    def sampled(self, node: Any) -> _Indexed:
-        """What a DataLoader's sampler gives to one of its shards."""
-        sampler, every, offset = node._sampler, node._shard_options.shard_count, node._shard_options.shard_index
-        below = self.parent(node)
-        if _name(sampler) == "SequentialSampler":
-            return _Indexed(len(node), lambda index: below.at(index * every + offset))
-        if _name(sampler) != "IndexSampler":
-            raise NoTwinError(f"a {type(sampler).__name__} is no sampler of Grain's")
-        keys, own = _Build().indexed(sampler._record_keys), sampler._shard_options.shard_count
-        return _Indexed(len(node), lambda index: below.at(keys.at((index * every + offset) // own)))
-
-    def sharded(self, node: Any) -> _Indexed:
-        below, start, length = self.parent(node), node._start, len(node)
-        return _Indexed(length, lambda index: below.at(index // length * below.length + index % length + start))
-
-    def shuffled(self, node: Any) -> _Indexed:
-        below, place = self.parent(node), node._shuffled_index
-        return _Indexed(below.length, lambda index: below.at(place(index)))
-
-    def part(self, node: Any) -> _Indexed:
-        below, place = self.parent(node), node._sliced_index
-        return _Indexed(len(node), lambda index: below.at(place(index)))
-
-    def repeated(self, node: Any) -> _Indexed:
-        below = self.parent(node)
-        if node._reseed_each_epoch:
-            return _Indexed(len(node), below.at)
-        return _Indexed(len(node), lambda index: below.at(index % below.length))
-
-    def mixed(self, node: Any) -> _Indexed:
-        parts, choose = [self.indexed(parent) for parent in node._parents], node._selection_map
-
-        def at(index: int) -> Element:
-            which, place = choose[index]
-            return parts[which].at(place)
-
-        return _Indexed(len(node), at)
-
-    def batched(self, node: Any) -> _Indexed:
-        below, size, length, fill = self.parent(node), node._batch_size, len(node), _fill(node)
-
-        def at(index: int) -> Element:
-            epoch, inside = divmod(index, length)
-            first = epoch * below.length
-            stop = min(below.length, (inside + 1) * size)
-            return fill([below.at(first + i) for i in range(inside * size, stop)])
-
-        return _Indexed(length, at)
-
-    # What is iterated.
+        """The twin of a node's iterator. A node with positions is iterated in order."""
+        make = _ITERATED.get(name_of(node))
+        return _in_order(self.positions.of(node)) if make is None else make(self, node, place)
 
     def below(self, node: Any, place: _Place) -> Steps:
         return self.steps(node._parent, place)
 
     def counted(self, node: Any, place: _Place) -> Steps:
-        indexed = self.parent(node)
+        indexed = self.positions.parent(node)
         for taken in reversed(place.slices):
-            indexed = _sliced(indexed, taken)
-        return Counting(indexed.length, indexed.at)
+            indexed = indexed.sliced(taken)
+        return _in_order(indexed)
 
     def batches(self, node: Any, place: _Place) -> Steps:
-        return Batching(self.below(node, place.inside()), node._batch_size, node._drop_remainder, _fill(node))
+        return Batching(self.below(node, place.inside()), node._batch_size, node._drop_remainder, fill_of(node))
 
     def randomly_mapped(self, node: Any, place: _Place) -> Steps:
         return Numbering(self.below(node, place), "index_for_rng")
@@ -216,7 +119,9 @@ class _Build:
     def window_shuffled(self, node: Any, place: _Place) -> Steps:
         from grain._src.python.dataset.transformations.shuffle import _reshuffle_window
 
-        return WindowShuffling(self.below(node, place.inside()), node._window_size, node._seed, _reshuffle_window)
+        return WindowShuffling(
+            self.below(node, place.inside()), node._window_size, node._seed, Windows(_reshuffle_window)
+        )
 
     def of_worker(self, node: Any, place: _Place) -> Steps:
         if node._sequential_slice:
@@ -234,46 +139,14 @@ class _Build:
             self.steps(each, _Place())
         makers = [functools.partial(self.steps, each, _Place()) for each in datasets]
         steps = Interleaving(makers, node._cycle_length)
-        if place.top and all(_name(each) == "ProcessPrefetchIterDataset" for each in datasets):
+        if place.top and all(name_of(each) == "ProcessPrefetchIterDataset" for each in datasets):
             self.workers = steps
         return steps
 
 
-def _name(node: Any) -> str:
-    """The name of a class of Grain's; nothing for classes of others, which may do anything."""
-    kind = type(node)
-    return kind.__name__ if kind.__module__.partition(".")[0] == "grain" else ""
+def _in_order(indexed: Indexed) -> Counting:
+    return Counting(indexed.length, lambda first, stop: elements_of(indexed.at(np.arange(first, stop))), indexed.block)
 
-
-def _sliced(indexed: _Indexed, taken: slice) -> _Indexed:
-    start, stop, step = taken.indices(indexed.length)
-    length = len(range(start, stop, step))
-    return _Indexed(length, lambda index: indexed.at(start + index % length * step + index // length * indexed.length))
-
-
-def _fill(node: Any) -> Callable[[list[Element]], Element]:
-    """The kind of list that stands for the node's batches."""
-    made = node._batch_fn.func if isinstance(node._batch_fn, functools.partial) else node._batch_fn
-    return Padded if getattr(made, "__name__", "") == "batch_and_pad" else list
-
-
-_INDEXED: dict[str, Callable[[_Build, Any], _Indexed]] = {
-    "SourceMapDataset": _Build.source,
-    "RangeMapDataset": _Build.number,
-    "_SamplerMapDataset": _Build.sampled,
-    "_ShardMapDataset": _Build.sharded,
-    "ShuffleMapDataset": _Build.shuffled,
-    "WindowShuffleMapDataset": _Build.shuffled,
-    "SliceMapDataset": _Build.part,
-    "RepeatMapDataset": _Build.repeated,
-    "MixedMapDataset": _Build.mixed,
-    "ConcatenateMapDataset": _Build.mixed,
-    "BatchMapDataset": _Build.batched,
-    "MapMapDataset": _Build.parent,
-    "RandomMapMapDataset": _Build.parent,
-    "MapWithIndexMapDataset": _Build.parent,
-    "_WithSeedMapDataset": _Build.parent,
-}
 
 _ITERATED: dict[str, Callable[[_Build, Any, _Place], Steps]] = {
     "PrefetchIterDataset": _Build.counted,

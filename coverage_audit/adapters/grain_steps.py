@@ -24,19 +24,27 @@ class Steps(Protocol):
 
 
 class Counting:
-    """Over what has positions: its elements in order."""
+    """Over what has positions: its elements in order, fetched ``block`` at a time by ``between(first, stop)``."""
 
-    def __init__(self, length: int, at: Callable[[int], Element]) -> None:
+    def __init__(self, length: int, between: Callable[[int, int], Sequence[Element]], block: int) -> None:
         self._length = length
-        self._at = at
+        self._between = between
+        self._block = block
         self._next = 0
+        self._first = 0
+        self._fetched: Sequence[Element] = ()
 
     def __next__(self) -> Element:
-        if self._next == self._length:
-            raise StopIteration
-        element = self._at(self._next)
+        place = self._next - self._first
+        if not 0 <= place < len(self._fetched):
+            if self._next >= self._length:
+                raise StopIteration
+            place = self._next % self._block
+            first = self._next - place
+            self._fetched = self._between(first, min(first + self._block, self._length))
+            self._first = first
         self._next += 1
-        return element
+        return self._fetched[place]
 
     def get_state(self) -> State:
         return {"next_index": self._next}

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import coverage_audit as ca
-from coverage_audit.adapters.grain_ids import NoTwinError, make_twin
+from coverage_audit.adapters.grain_ids import make_twin
+from coverage_audit.adapters.grain_positions import NoTwinError
 from coverage_audit.errors import RecordingWarning
 from coverage_audit.testing.adapter_contract import AdapterContract
 from coverage_audit.testing.recorded import recorded_batches
