@@ -77,7 +77,9 @@ def by_chance_alike(same: Sequence[Order], orders: Sequence[Order], limit: float
 
 def _log_shuffles(order: Order, orders: Sequence[Order]) -> float:
     """ln of the number of orders this shuffle can give: it may move whole runs of rows, or whole batches, only."""
-    pieces = order.visits - order.consecutive
+    pieces = order.visits
+    if order.consecutive >= RUNS * order.pairs:  # fewer neighbours than that are what a shuffle of rows leaves
+        pieces -= order.consecutive
     if any(o.batches.sums == order.batches.sums and o.order_hash != order.order_hash for o in orders):
         pieces = min(pieces, order.batches.n)
     return order.walks * math.lgamma(pieces / order.walks + 1)
