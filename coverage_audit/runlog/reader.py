@@ -8,30 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import Protocol
 
 from coverage_audit.errors import LogError
 from coverage_audit.model.event import Mark
 from coverage_audit.model.run import RunInfo, Writer, WriterEnd
 from coverage_audit.model.shards import Shards
 from coverage_audit.runlog.folder import PART, files_like, refuse_what_is_no_log, state_of
-from coverage_audit.runlog.footer import Footer, damaged, read_footer
+from coverage_audit.runlog.footer import Footer, read_footer
 from coverage_audit.runlog.join import WriterJoin
 from coverage_audit.runlog.journal import is_live
 from coverage_audit.runlog.parts import has_all_parts, parts_of
-from coverage_audit.runlog.schema import NUMPY_TYPES, VISITS
+from coverage_audit.runlog.parts_read import PartsRecord
 from coverage_audit.runlog.summary import EpochMark, Segment, Summary
 from coverage_audit.runlog.visits import Visits
 from coverage_audit.runlog.writers import datasets_in, facts_of, journals_of, run_facts_of, stems_in, writer_of
-
-_OF_WRITER = ("attempt", "rank", "process")  # the same in all records: not worth reading
-_BATCH = 1 << 18  # records
-_COLUMNS = [c.name for c in VISITS if c.name not in _OF_WRITER]
 
 
 class Record(Protocol):
@@ -45,73 +36,6 @@ class Record(Protocol):
     def marks(self) -> list[Mark]: ...
     def visits(self) -> Iterator[Visits]: ...
     def summary(self) -> Summary: ...
-
-
-class PartsRecord:
-    """One writer's complete set of parts."""
-
-    def __init__(self, parts: list[Path]) -> None:
-        self._parts = parts
-        self.footers = [read_footer(part) for part in parts]
-        self.writer = writer_of(self.footers[0].stem, self.footers[0].writer)
-        self.splits = self.footers[0].splits
-
-    @property
-    def marks(self) -> list[Mark]:
-        return [mark for footer in self.footers for mark in footer.marks]
-
-    def summary(self) -> Summary:
-        summary = self.footers[-1].summary
-        if summary is None:
-            raise damaged(self._parts[-1], KeyError("no summary in its footer"))
-        return summary
-
-    def visits(self) -> Iterator[Visits]:
-        """Raises :class:`LogError` (damaged-part) where a part cannot be decoded."""
-        for part in self._parts:
-            try:
-                with pq.ParquetFile(part) as file:
-                    # Threads would spend more time on handing over than on decoding columns that are nearly constant.
-                    for batch in file.iter_batches(batch_size=_BATCH, columns=_COLUMNS, use_threads=False):
-                        yield self._visits(batch)
-            except (OSError, pa.ArrowException) as error:
-                raise damaged(part, error) from error
-
-    def _visits(self, batch: pa.RecordBatch) -> Visits:
-        arrays: dict[str, npt.NDArray[Any]] = {}
-        for column in VISITS:
-            if column.name in _OF_WRITER:
-                continue
-            values = batch.column(column.name)
-            if column.type == "dictionary":
-                arrays[column.name] = _indices(values, self.splits)
-            else:
-                name = "pass_" if column.name == "pass" else column.name
-                arrays[name] = _numbers(values, NUMPY_TYPES[column.type])
-        return Visits(self.splits, self.writer.attempt, self.writer.rank, self.writer.process, **arrays)
-
-
-def _numbers(values: pa.Array, kind: type[np.generic]) -> npt.NDArray[Any]:
-    """A column as numpy sees it, without a copy where it can be: pyarrow's own to_numpy() would import pandas."""
-    stored = values.type.to_pandas_dtype()
-    if values.null_count or not np.issubdtype(stored, np.integer):
-        raise pa.ArrowInvalid(f"a column of {values.type} with {values.null_count} nulls")
-    if not len(values):
-        return np.empty(0, kind)
-    size = np.dtype(stored).itemsize
-    numbers = np.frombuffer(values.buffers()[1], stored, len(values), values.offset * size)
-    return numbers.astype(kind, copy=False)
-
-
-def _indices(values: pa.Array, splits: tuple[str, ...]) -> npt.NDArray[np.int32]:
-    """A dictionary column as indices into ``splits``, whatever order its own dictionary has."""
-    if not pa.types.is_dictionary(values.type):
-        values = values.dictionary_encode()
-    names = values.dictionary.to_pylist()
-    indices: npt.NDArray[np.int32] = _numbers(values.indices, np.int32)
-    if tuple(names) == splits[: len(names)]:
-        return indices
-    return np.array([splits.index(name) for name in names], np.int32)[indices]
 
 
 @dataclass(frozen=True)

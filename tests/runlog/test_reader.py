@@ -168,8 +168,10 @@ def test_a_part_damaged_inside_is_named(tmp_path: Path) -> None:
     path = tmp_path / "run.parquet"
     write_log(path, SHARDS, EVENTS)
     (part,) = path.iterdir()
+    rows = pq.read_metadata(part).row_group(0).column(13)
+    assert rows.path_in_schema == "row"
     data = bytearray(part.read_bytes())
-    data[4:400] = bytes(396)
+    data[rows.data_page_offset : rows.data_page_offset + 40] = bytes(40)
     part.write_bytes(data)
 
     with pytest.raises(LogError, match=r"part-a000-r0000-p0001-00000\.parquet is damaged or cut off") as caught:
