@@ -102,6 +102,19 @@ def shard_1_twice(random: np.random.Generator) -> Iterator[Any]:
     return sliced(SIZES, order(random, [0, 1, 1, 2, 3]))
 
 
+def all_twice(random: np.random.Generator) -> Iterator[Any]:
+    return sliced(SIZES, order(random, [0, 1, 2, 3, 0, 1, 2, 3]))
+
+
+def some_rows_twice(random: np.random.Generator) -> Iterator[Any]:
+    return cut(random.permutation(np.concatenate((np.arange(N), np.arange(40, 140)))))
+
+
+def without_every_third_row(random: np.random.Generator) -> Iterator[Any]:
+    rows = np.arange(N)
+    return cut(random.permutation(rows[rows % 3 != 2]))
+
+
 def shard_1_for_2(random: np.random.Generator) -> Iterator[Any]:
     return sliced(SIZES, order(random, [0, 1, 1, 3]))
 

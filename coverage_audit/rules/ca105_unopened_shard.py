@@ -2,7 +2,8 @@
 
 ## What it looks for
 Shards with expected rows of which not one was visited in the whole run, or in a pass that the loader itself ended. If
-the visits are those of ids that begin anew with each shard, it says so instead.
+the visits are those of ids that begin anew with each shard, it says so instead. If as many shards come twice as are
+never opened, they stand in the list in their place.
 
 ## Why it matters
 A file that a pattern, a filter or an off-by-one left out is invisible in loss curves, and often it is the one that
@@ -28,6 +29,7 @@ from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.rows import RowSet
 from coverage_audit.model.shards import Shards
 from coverage_audit.model.words import listed, number, several
+from coverage_audit.rules._duplicates import Duplicates, duplicates
 from coverage_audit.rules._rule import Example, Rule
 from coverage_audit.rules.ca103_dropped_remainder import drops_remainder
 from coverage_audit.rules.ca104_dropped_shard_tail import may_drop_tails
@@ -75,23 +77,39 @@ def _unopened(counts: SplitCounts, names: list[str], rows: RowSet) -> Evidence:
         and (e.missed - rows).size <= LONG_ENOUGH * n
         for e in counts.complete_epochs
     )
-    claims = tuple(Claim(e.epoch, missed=rows & e.missed) for e in counts.complete_epochs)
+    again = _instead(counts, len(names))
+    instead = RowSet.empty() if again is None else again.rows
+    claims = tuple(Claim(e.epoch, rows & e.missed, instead & e.repeated.rows) for e in counts.complete_epochs)
+    one = len(names) == 1
     return Evidence(
         message=f"{listed(names)} never opened: {several(rows.size, 'row')}"
         + ("" if len(names) == 1 else f" in {number(len(names))} shards"),
-        cause=f"the loader goes through its data without {'it' if len(names) == 1 else 'them'}"
+        cause=f"{again.cause()}, in the place of {'this shard' if one else 'these shards'}"
+        if again is not None
+        else f"the loader goes through its data without {'it' if one else 'them'}"
         if ended
         else "the epochs have steps enough for all rows"
         if enough
         else "",
-        fix="compare the loader's list of files with the dataset's",
+        fix="compare the loader's list of files with the dataset's"
+        + ("" if again is None else f": {again.names()} stands there too often"),
         epochs=tuple(c.epoch for c in claims),
         rows=rows,
         count=sum(c.missed.size for c in claims),
         claims=claims,
-        late=not ended and not enough,
+        late=not ended and not enough and again is None,
         numbers={"shards": names},
     )
+
+
+def _instead(counts: SplitCounts, unopened: int) -> Duplicates | None:
+    """Shards that come again as often as there are unopened ones: they took their place in the list."""
+    again = duplicates(counts)
+    if again is None or again.surplus_entries != unopened:
+        return None
+    # Where all that is read comes again, nothing tells it from two passes in each epoch.
+    once = again.rows.size < (counts.expected - counts.never_seen).size
+    return again if once or not again.untold else None
 
 
 def _ids_restart(counts: SplitCounts, shards: Shards) -> bool:

@@ -28,6 +28,7 @@ from coverage_audit.model.words import number, several
 from coverage_audit.rules._place import Place, place_of
 from coverage_audit.rules._rule import Example, Rule
 from coverage_audit.rules._shares import divided_epochs
+from coverage_audit.rules._stride import readers_of, stride_of
 
 CHANCE = 1e-3
 """How probable so many common misses may be if each epoch missed rows of its own."""
@@ -48,7 +49,7 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     if rows.size <= unknown:  # each of them may have been in a batch whose rows nobody knows
         return
     many = f"{number(rows.size)}," if unknown else several(rows.size, "row")
-    place = place_of(rows, counts.shards) or _uneven(counts, rows)
+    place = place_of(rows, counts.shards) or _strided(counts, rows) or _uneven(counts, rows)
     yield Evidence(
         message=f"the same {'rows, at most ' if unknown else ''}{many} missed in all {len(epochs)} epochs",
         cause=f"no epoch ever comes to {'this row' if rows.size == 1 else 'these rows'}"
@@ -62,6 +63,11 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
         severity=Severity.INFO if counts.info.contract.kind == "subset" else None,
         numbers={"rows": rows.size},
     )
+
+
+def _strided(counts: SplitCounts, rows: RowSet) -> Place | None:
+    stride = stride_of(rows, counts)
+    return None if stride is None else stride.place(readers_of(counts))
 
 
 def _uneven(counts: SplitCounts, rows: RowSet) -> Place | None:

@@ -2,6 +2,7 @@
 
 ## What it looks for
 Visits beyond the first of a row in one complete epoch. It counts the surplus: a row visited three times counts two.
+Where the repeats are those of whole shards, of certain rows or of all of them, equally often in every pass, it says so.
 
 ## Why it matters
 Repeated rows weigh more than the others, and in an epoch of fixed length every repeat takes the place of a row.
@@ -20,9 +21,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coverage_audit.counts.processes import joint_passes
-from coverage_audit.counts.tables import EpochCount, SplitCounts
+from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
-from coverage_audit.model.words import epochs_text, listed, number, several
+from coverage_audit.model.words import epochs_text, several
+from coverage_audit.rules._duplicates import duplicates
 from coverage_audit.rules._rule import Example, Rule
 
 
@@ -34,12 +36,12 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     total = sum(e.surplus for e in twice)
     most = max(int(e.repeated.extra.max()) for e in twice) + 1
     epochs = tuple(e.epoch for e in twice)
-    again = _whole_shards(counts, twice)
+    listed_twice = duplicates(counts)
     yield Evidence(
         message=f"{several(total, 'surplus visit')} in {epochs_text(epochs, len(counts.complete_epochs))}, "
         f"up to {most} visits of one row in an epoch",
-        cause=f"every row of {listed(again)} comes {_times(most)} in a pass" if again else "",
-        fix=f"see whether the loader lists {listed(again)} {_times(most)}, or repeats its rows" if again else "",
+        cause="" if listed_twice is None else listed_twice.cause(),
+        fix="" if listed_twice is None else listed_twice.fix(),
         epochs=epochs,
         rows=twice[0].repeated.rows,
         count=total,
@@ -62,32 +64,6 @@ def pads_only(counts: SplitCounts) -> bool:
     if counts.info.contract.kind != "padded" or counts.batch_size is None:
         return False
     return all(e.surplus < counts.batch_size * max(counts.run.ranks, 1) for e in counts.complete_epochs)
-
-
-def _times(n: int) -> str:
-    return "twice" if n == 2 else f"{number(n)} times"
-
-
-def _whole_shards(counts: SplitCounts, epochs: list[EpochCount]) -> list[str]:
-    """Names of shards of which each row comes equally often in every one of these epochs, while other shards do not.
-
-    Empty where the second visits may belong to another pass.
-    """
-    shards, rows = counts.shards, epochs[0].repeated.rows
-    if shards is None or any(
-        e.repeated.rows != rows or bool((e.repeated.extra != e.repeated.extra[0]).any()) for e in epochs
-    ):
-        return []
-    if any(p.pass_from == "unknown" for p in counts.passes):
-        if len(epochs) < 2 or len(epochs) < len(counts.complete_epochs):
-            return []
-    elif any(sum(s.surplus for s in e.spans) < e.surplus for e in epochs):
-        return []
-    per_shard, whole = shards.count_per_shard(rows), shards.expected_per_shard
-    hit = [i for i in range(len(shards)) if per_shard[i]]
-    if any(per_shard[i] != whole[i] for i in hit) or len(hit) == sum(int(n) > 0 for n in whole):
-        return []
-    return [shards[i].name for i in hit]
 
 
 RULE = Rule(

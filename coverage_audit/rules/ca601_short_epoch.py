@@ -2,7 +2,8 @@
 
 ## What it looks for
 Complete epochs with the usual number of steps, fewer than one pass of this loader takes. What a pass takes is
-observed where the loader completed one, else projected from the batches so far and the rows still unvisited.
+observed where the loader completed one, else projected from the batches so far and the rows still unvisited. Where
+nothing tells passes, what epochs without a repeat miss is what so few batches have no room for.
 
 ## Why it matters
 Every epoch leaves rows out. Over a generator that runs on, the next epoch begins with them and the boundary drifts
@@ -10,7 +11,9 @@ Every epoch leaves rows out. Over a generator that runs on, the next epoch begin
 
 ## How to fix it
 Set steps_per_epoch to the number the finding gives. ceil(N / B) is right only for a loader that fills every batch; one
-that ends each shard with a partial batch needs the sum of ceil(n / B) over the shards (CA606).
+that ends each shard with a partial batch needs the sum of ceil(n / B) over the shards (CA606). Where nobody declared
+the steps and nothing tells the end of the loader, it may be the loader that ends there: then look at what divides or
+limits its data.
 
 ## When it is fine
 Short "virtual" epochs over a continuous stream: declare `contract={"kind": "exactly-once", "per": "run"}` (or per
@@ -19,13 +22,15 @@ pass) and it becomes a note.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from coverage_audit.counts.alignment import Alignment, full_pass, leaves_rows_out, usual_steps
-from coverage_audit.counts.tables import SplitCounts
-from coverage_audit.model.finding import Evidence, Severity
+from coverage_audit.counts.tables import EpochCount, SplitCounts
+from coverage_audit.model.finding import Claim, Evidence, Severity
+from coverage_audit.model.rows import RowSet
 from coverage_audit.model.words import number, several
 from coverage_audit.rules._rule import Example, Rule
+from coverage_audit.rules._stride import strided_hole
 
 
 def check(counts: SplitCounts) -> Iterator[Evidence]:
@@ -42,21 +47,14 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     # The latest epoch knows best what a pass takes.
     needed = short[-1].needed
     assert needed is not None
-    alignment = Alignment(counts)
-    claims = tuple(c for c in (alignment.of(e) for e in short) if c.missed or c.repeated)
+    untold = any(p.pass_from == "unknown" for p in counts.passes)
+    fixed = strided_hole(counts)
+    claims = tuple(c for c in _claims(counts, short, fixed, untold) if c.missed or c.repeated)
+    if fixed and not any(c.missed for c in claims) and all(not e.missed - fixed for e in short):
+        return  # no number of steps comes to rows that are left out at regular distances
     contract = counts.info.contract
-    name = "validation_steps" if counts.evaluation else "steps_per_epoch"
     tolerated = contract.per != "epoch" or contract.tolerates_missed
-    if any(p.pass_from == "unknown" for p in counts.passes):
-        # What one pass takes cannot be seen; that so few steps cannot hold all rows is arithmetic.
-        said = f"{several(usual, 'step')} cannot visit all rows, which take at least {number(needed)}"
-        cause, fix = "", f"{name} = {number(needed)} at least, and go through the data once per pass"
-    else:
-        said = message(counts, usual, needed)
-        cause, more = explain_needed(counts, usual, needed)
-        fix = f"{name} = {number(needed)}{more}"
-        if leaves_rows_out(counts):
-            fix = f"mend what the loader leaves out, then {name} = {' or '.join(number(n) for n in full_pass(counts))}"
+    said, cause, fix = _untold(counts, usual, needed, claims) if untold else _told(counts, usual, needed, short)
     yield Evidence(
         message=said,
         cause=cause,
@@ -67,6 +65,59 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
         claims=claims,
         severity=Severity.INFO if tolerated else None,
         numbers={"steps": usual, "needed": needed, "needed_from": short[-1].needed_from},
+    )
+
+
+def _claims(counts: SplitCounts, short: Sequence[EpochCount], fixed: RowSet, untold: bool) -> Iterator[Claim]:
+    alignment = Alignment(counts)
+    for epoch in short:
+        if untold and not epoch.unidentified and not epoch.surplus:
+            # Nothing came twice: whatever the order, so many batches can hold no row more.
+            yield Claim(epoch.epoch, epoch.missed - fixed)
+        else:
+            claim = alignment.of(epoch)
+            yield Claim(epoch.epoch, claim.missed - fixed, claim.repeated)
+
+
+def _untold(counts: SplitCounts, usual: int, needed: int, claims: Sequence[Claim]) -> tuple[str, str, str]:
+    """(message, cause, fix) where passes cannot be seen; that so few steps cannot hold all rows is arithmetic."""
+    full = any(c.missed for c in claims)
+    return (
+        f"{several(usual, 'step')} cannot visit all rows, which take at least {number(needed)}",
+        "no row comes twice in an epoch, so all it misses is what there was no room for" if full else "",
+        f"{_name(counts)} = {number(needed)} at least"
+        + (_or_the_loader(counts) if full and not _chosen(counts) else ", and go through the data once per pass"),
+    )
+
+
+def _told(counts: SplitCounts, usual: int, needed: int, short: Sequence[EpochCount]) -> tuple[str, str, str]:
+    """(message, cause, fix) where it is known what one pass takes."""
+    cause, more = explain_needed(counts, usual, needed)
+    if leaves_rows_out(counts):
+        steps = " or ".join(number(n) for n in full_pass(counts))
+        return message(counts, usual, needed), cause, f"mend what the loader leaves out, then {_name(counts)} = {steps}"
+    fix = f"{_name(counts)} = {number(needed)}{more}"
+    anew = all(e.starts_at is not None and e.starts_at.batch == 0 for e in short)
+    if anew and not _chosen(counts) and not any(p.ended_by == "loader" for p in counts.passes):
+        return message(counts, usual, needed), cause, fix + _or_the_loader(counts)
+    return message(counts, usual, needed), cause, fix
+
+
+def _name(counts: SplitCounts) -> str:
+    return "validation_steps" if counts.evaluation else "steps_per_epoch"
+
+
+def _chosen(counts: SplitCounts) -> bool:
+    """Whether somebody said how many steps an epoch has: then it is not the loader that ended there."""
+    return counts.info.steps_per_epoch is not None or any(e.declared is not None for e in counts.epochs)
+
+
+def _or_the_loader(counts: SplitCounts) -> str:
+    """The other reading of epochs that end early, where nothing tells the end of the loader."""
+    divided = f" among {number(counts.run.ranks)} ranks, perhaps twice" if counts.run.ranks > 1 else ""
+    return (
+        f" if the loop stops there; if the loader itself ends there, look at what leaves the rest out: how the data is "
+        f"divided{divided}, a limit, a filter"
     )
 
 
