@@ -17,7 +17,7 @@ from coverage_audit.identity.batches import NO_IDS, Answer, Unknown
 from coverage_audit.identity.candidates import Candidates
 from coverage_audit.identity.declared import Declared
 from coverage_audit.identity.reads import READS, Reads
-from coverage_audit.identity.row_index import RowIndex
+from coverage_audit.identity.row_index import Before, RowIndex
 from coverage_audit.identity.scalings import restore
 from coverage_audit.identity.windows import Streams
 from coverage_audit.locks import new_lock
@@ -56,7 +56,8 @@ class Content:
     """Knows the rows of arrays that hold them whole. Thread-safe.
 
     ``index``: None if there is none. ``offset``: the rank; identical rows are dealt from another member on each.
-    ``selected``: the rows that are meant where only some of the identical ones are.
+    ``selected``: the rows that are meant where only some of the identical ones are. ``before``: see
+    :class:`~coverage_audit.identity.row_index.RowIndex`.
     """
 
     def __init__(
@@ -67,12 +68,14 @@ class Content:
         offset: int = 0,
         selected: RowSet | None = None,
         reads: Reads = READS,
+        before: Before | None = None,
     ) -> None:
         self._declared = declared
         self._contents = contents
         self._offset = offset
         self._selected = selected
         self._reads = reads
+        self._before = before
         self._lock = new_lock(self)
         self._why_not = ""
         self._hints: dict[tuple[int, np.dtype[Any]], tuple[np.dtype[Any], str]] = {}
@@ -222,8 +225,9 @@ class Content:
             return False
         self._may_index = False
         rows = self._declared.rows
-        size = sum(n * kind.row_bytes for n, kind in zip(rows, self._kinds, strict=True))
-        if size > MOST_BYTES or (self._types and sum(rows) > MOST_ROWS):
+        unread = [shard for shard in range(len(rows)) if not self._contents.is_at_hand(shard)]
+        size = sum(rows[shard] * self._kinds[shard].row_bytes for shard in unread)
+        if size > MOST_BYTES or (self._types and sum(rows[shard] for shard in unread) > MOST_ROWS):
             self._why_not = (
                 f"they are not among the rows read lately, and {size >> 20:,} MiB are too many to be looked through "
                 "while a run goes on: index them once with Dataset.index()"
@@ -241,7 +245,7 @@ class Content:
 
     def _use(self, index: ContentIndex) -> None:
         if index.rows is not None:
-            self._index = RowIndex(index.rows, self._offset)
+            self._index = RowIndex(index.rows, self._offset, self._before)
             if self._candidates is not None:
                 for hashes, told in self._candidates.told():
                     self._index.go_on_from(hashes, told)

@@ -13,15 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from coverage_audit.errors import CoverageAuditError
-from coverage_audit.identity.agreement import STRANGER, Voice, agree, ids_in, text
-from coverage_audit.identity.batches import NO_IDS, Answer, Identified, Notice, Run, Unknown, count_rows
+from coverage_audit.identity.agreement import Voice, agree, ids_in, text
+from coverage_audit.identity.batches import NO_IDS, Answer, Identified, Notice, Unknown, count_rows
 from coverage_audit.identity.declared import OWN, Declared
+from coverage_audit.identity.held_views import HeldViews
 from coverage_audit.identity.inferred import Inferred
-from coverage_audit.identity.parts import arrays, as_array, handed_on, rows_listed
-from coverage_audit.identity.provenance import altered, shadow_of
-from coverage_audit.identity.shadows import Shadow
+from coverage_audit.identity.parts import arrays, as_array, handed_on
+from coverage_audit.identity.provenance import altered
 from coverage_audit.identity.verification import Contents, holds
-from coverage_audit.identity.views import CHANGED, NOT_KNOWN, Doubt, Seen, Views
+from coverage_audit.identity.views import CHANGED, NOT_KNOWN
+from coverage_audit.identity.witnesses import Witnesses
 from coverage_audit.locks import new_lock
 from coverage_audit.model.event import VERIFIED, Found, MarkKind
 from coverage_audit.model.rows import Ints
@@ -50,7 +51,7 @@ class Ladder:
     ``provenance``, ``views``: whether arrays are asked what they remember, and for what they are views of.
     ``recognisers``: asked in this order, made when first needed. ``inferred``: the last resort. ``contents``: for
     verification, None where the files cannot be read. ``verify_every``: one batch in so many, from the first on, and a
-    few more at the beginning.
+    few more at the beginning. ``held``: what knows views of arrays in memory.
     """
 
     found = Found.UNKNOWN
@@ -68,10 +69,10 @@ class Ladder:
         inferred: Inferred | None = None,
         contents: Contents | None = None,
         verify_every: int = VERIFY_EVERY,
+        held: HeldViews | None = None,
     ) -> None:
         self._declared = declared
-        self._provenance = provenance
-        self._views = Views(declared) if views else None
+        self._witnesses = Witnesses(declared, provenance=provenance, views=views, held=held)
         self._makers = tuple(recognisers)
         self._recognisers: list[Recognises] | None = None
         self._inferred = inferred
@@ -103,12 +104,16 @@ class Ladder:
         return handed_on(batch), Identified(found, rows, tuple(notices))
 
     def is_data(self, array: npt.NDArray[Any]) -> bool:
-        """Whether an array is a piece of the data by what it remembers, or by its address."""
+        """Whether an array is a piece of the data by what it remembers, or by its address.
+
+        Whole numbers in memory are rather an order that is gone through: those are not asked for their address.
+        """
         with self._lock:
-            return agree(self._declared, self._listen((array,))[0]).voice is not None
+            voices, _ = self._witnesses.listen((array,), ask_held=array.dtype.kind not in "iu")
+            return agree(self._declared, voices).voice is not None
 
     def _find(self, parts: Sequence[Any], number: int, since: int, notices: list[Notice]) -> tuple[int, Answer]:
-        voices, doubt = self._listen(parts)
+        voices, doubt = self._witnesses.listen(parts)
         verdict = agree(self._declared, voices)
         if verdict.fault:
             notices += self._misalignment(verdict.fault)
@@ -136,40 +141,6 @@ class Ladder:
                         return Found.INFERRED | VERIFIED, rows
         return int(Found.UNKNOWN), doubt or recognised or Unknown(-1, NOT_KNOWN)
 
-    def _listen(self, parts: Sequence[Any]) -> tuple[list[Voice], Unknown | None]:
-        """What the arrays themselves say, by memory or by address; and why one of them cannot."""
-        voices: list[Voice] = []
-        doubt: Unknown | None = None
-        for at, part in enumerate(parts):
-            if self._provenance:
-                shadow = rows_listed(part) if type(part) is list else shadow_of(part)
-                if shadow is not None:
-                    told = self._declared.tell(shadow)
-                    if told is not None:
-                        voices.append(Voice(at, Found.PROVENANCE, told.role, told.rows))
-                        continue
-                    doubt = doubt or self._replaced(shadow)
-            if self._views is not None and isinstance(part, np.ndarray):
-                seen = self._views.tell(part)
-                if isinstance(seen, Doubt):
-                    doubt = doubt or Unknown(seen.shows, seen.reason, seen.detail)
-                elif seen is not None:
-                    voices.append(self._voice(at, seen))
-        return voices, doubt
-
-    def _voice(self, at: int, seen: Seen) -> Voice:
-        home, (first, step, length), total, path = seen
-        if home is None:
-            return Voice(at, Found.VIEW, STRANGER, None, (seen.rows, total), path)
-        if step == 1 or length == 1:
-            return Voice(at, Found.VIEW, home.role, Run(home.shard, first, length) if length else NO_IDS, path=path)
-        start = int(self._declared.offsets[home.shard]) + first
-        return Voice(at, Found.VIEW, home.role, start + step * np.arange(length, dtype=np.int64), path=path)
-
-    def _replaced(self, shadow: Shadow) -> Unknown | None:
-        path = self._declared.replaced(shadow)
-        return None if path is None else Unknown(-1, CHANGED, path)
-
     def _checked(self, voice: Voice, parts: Sequence[Any], number: int, notices: list[Notice]) -> int | None:
         """How the rows are known, with the VERIFIED bit if they were looked up just now; None if they are wrong."""
         found = int(voice.found)
@@ -194,10 +165,7 @@ class Ladder:
         if right is not False:
             self._verified[found] = number if right else last
             return found | VERIFIED if right else found
-        if voice.found is Found.PROVENANCE:
-            self._provenance = False
-        else:
-            self._views = None
+        self._witnesses.dismiss(voice.found)
         how = voice.found.name.lower()
         reason = f"a batch did not hold the rows it was said to hold by {how}"
         notices.append(
@@ -259,7 +227,7 @@ class Ladder:
                 if leaf is None or leaf.ndim == 0:
                     continue
                 try:
-                    told = way.tell(leaf, at)
+                    told = way.tell(self._witnesses.whole_rows(leaf), at)
                 except (CoverageAuditError, OSError) as error:
                     notices += self._change(error)
                     continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,24 @@ from coverage_audit.model.rows import Ints
 from coverage_audit.sources.row_hashes import Hashes, hash_rows
 from coverage_audit.sources.row_table import RowTable
 
+Before = Callable[[], Ints | None]
+"""int64 (ids,): when each row was told last by somebody else, 0 for never; None for no row at all."""
+
 
 class RowIndex:
     """Sample ids out of a :class:`RowTable`.
 
     All rows with the same bytes are one group: its visits go round its members in ascending order, the first one to
     member ``offset`` modulo their number (so that ranks which share a group begin at different ones). Of any m visits
-    in a row to a group of m, each member has one. Not thread-safe.
+    in a row to a group of m, each member has one. Not thread-safe. ``before``: of who told rows of groups until now; is
+    asked when it is the turn of this one, from when on nobody else does.
     """
 
-    def __init__(self, table: RowTable, offset: int = 0) -> None:
+    def __init__(self, table: RowTable, offset: int = 0, before: Before | None = None) -> None:
         self._table = table
         self._members = table.members
         self._offset = offset
+        self._before = before
         self._dealt: Ints = np.zeros(table.groups, np.int64)  # visits per group; the system gives memory when written
 
     @property
@@ -65,7 +70,20 @@ class RowIndex:
             self._members[start:stop] = np.concatenate((members[~np.isin(members, had)], had))
             self._dealt[groups[at]] = -self._offset
 
+    def _begin_after(self, last: Ints) -> None:
+        """Groups with rows that were told go on with the others, then with the one that waited for longest."""
+        sizes = np.diff(self._table.group_starts)
+        group = np.repeat(np.arange(len(sizes)), sizes)
+        told = last[self._members]
+        self._members = self._members[np.lexsort((self._members, told, group))]
+        self._dealt[np.unique(group[told > 0])] = -self._offset
+
     def _deal_groups(self, groups: Ints) -> Ints:
+        if self._before is not None:
+            last = self._before()
+            self._before = None
+            if last is not None:
+                self._begin_after(last)
         order = np.argsort(groups, kind="stable")
         named, which, visits = np.unique(groups, return_inverse=True, return_counts=True)
         starts = np.concatenate(([0], np.cumsum(visits)[:-1]))

@@ -9,6 +9,7 @@ from coverage_audit.errors import UsageError
 from coverage_audit.identity.batches import Unasked, Way
 from coverage_audit.identity.declared import Declared
 from coverage_audit.identity.explicit import Explicit
+from coverage_audit.identity.held_views import HeldViews
 from coverage_audit.identity.inferred import Inferred
 from coverage_audit.identity.ladder import Ladder, Recognises
 from coverage_audit.identity.names import Names
@@ -50,19 +51,26 @@ def choose_way(
         return Ladder(Declared((), (), (), ()), provenance=False, views=False), False
     every = identify == "auto"
     declared = Declared(dataset.paths, dataset.members, dataset.partners, [shard.rows for shard in dataset.shards])
-    contents = Contents(dataset, ORIGINS.unchanged) if any(path is not None for path in dataset.paths) else None
-    reads = identify in ("auto", "provenance", "content", "inferred") and contents is not None
-    inferred = Inferred(declared, contents) if contents is not None and identify in ("auto", "inferred") else None
+    has_files = any(path is not None for path in dataset.paths)
+    contents = Contents(dataset, ORIGINS.unchanged) if has_files or dataset.held is not None else None
+    held = None if dataset.held is None else HeldViews(declared, dataset.held)
+    reads = identify in ("auto", "provenance", "content", "inferred") and has_files
+    inferred = (
+        Inferred(declared, contents)
+        if has_files and contents is not None and identify in ("auto", "inferred")
+        else None
+    )
     if reads:
         reading.watch(dataset)
     ladder = Ladder(
         declared,
         provenance=every or identify == "provenance",
         views=every or identify == "views",
-        recognisers=_recognisers(str(identify), dataset, declared, contents, offset),
+        recognisers=_recognisers(str(identify), dataset, declared, contents, offset, held),
         inferred=inferred,
         contents=contents,
         verify_every=verify_every,
+        held=held,
     )
     if every:
         ladder.made_of = (dataset, verify_every, offset)
@@ -70,7 +78,12 @@ def choose_way(
 
 
 def _recognisers(
-    identify: str, dataset: Dataset, declared: Declared, contents: Contents | None, offset: int
+    identify: str,
+    dataset: Dataset,
+    declared: Declared,
+    contents: Contents | None,
+    offset: int,
+    held: HeldViews | None,
 ) -> list[Callable[[], Recognises | None]]:
     """What looks into arrays, to be made when first needed."""
 
@@ -85,7 +98,8 @@ def _recognisers(
 
         if contents is None:
             return None
-        return Content(declared, contents, find_index(dataset), offset, dataset.shards.selected)
+        before = None if held is None else held.hand_over
+        return Content(declared, contents, find_index(dataset), offset, dataset.shards.selected, before=before)
 
     if identify == "tracer":
         if tracer() is None:

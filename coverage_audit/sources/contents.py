@@ -17,6 +17,8 @@ from coverage_audit.sources import hdf5, npz, raw, zarr_store
 from coverage_audit.sources.dataset import Dataset
 from coverage_audit.sources.files import WITHOUT_ARRAYS, File
 from coverage_audit.sources.flat import FlatArray
+from coverage_audit.sources.held import HeldArray
+from coverage_audit.sources.row_hashes import Hashes
 from coverage_audit.sources.stored import Array, StoredArray, unreadable
 
 KEPT = 64
@@ -27,7 +29,7 @@ HELD = 1 << 29
 
 
 class Contents:
-    """Reads rows of any shard. Thread-safe; at most :data:`KEPT` files stay open.
+    """Reads rows of any shard, as they were declared. Thread-safe; at most :data:`KEPT` files stay open.
 
     ``member`` names the array where a shard has several (x and y of one archive); "" is the only one there is. All
     methods raise :class:`DatasetError`: changed-file where the file is gone or is not what the dataset was made from,
@@ -56,8 +58,20 @@ class Contents:
         """(number of the first row, (n, *row_shape)) over a whole shard, in order."""
         return self._array(shard, member).blocks(rows_per_block)
 
+    def hashes(self, shard: int) -> Hashes | None:
+        """uint64 (rows,), where they are known without reading: of an array in memory that was looked through."""
+        held = self._held(shard)
+        return None if held is None else held.hashes
+
+    def is_at_hand(self, shard: int) -> bool:
+        """Whether the rows of a shard are in memory and were looked through."""
+        held = self._held(shard)
+        return held is not None and held.is_taken
+
     def members(self, shard: int) -> tuple[str, ...]:
         """The arrays that hold the rows of a shard; ("",) where there is just one."""
+        if self._held(shard) is not None:
+            return ("",)
         path = self._path(shard)
         member = self._dataset.members[shard]
         return (member,) if member else tuple(arrays_in(path)) if has_members(path) else ("",)
@@ -82,7 +96,14 @@ class Contents:
             self._trim()
             return array
 
+    def _held(self, shard: int) -> HeldArray | None:
+        held = self._dataset.held
+        return None if held is None else held.arrays[shard]
+
     def _array(self, shard: int, member: str) -> StoredArray:
+        held = self._held(shard)
+        if held is not None:
+            return held
         facts = self._dataset.shards[shard]
         array = self.of_file(self._path(shard), member or self._dataset.members[shard])
         if array.rows != facts.rows or (facts.bytes is not None and facts.bytes != array.file_bytes):

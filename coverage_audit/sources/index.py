@@ -32,10 +32,12 @@ from coverage_audit.sources.anchors import Spacing
 from coverage_audit.sources.columns import Array, FileColumns, MakeColumn, MemoryColumn, map_column
 from coverage_audit.sources.contents import Contents
 from coverage_audit.sources.indexing import Kind, Told, Transform, index_rows, index_streams, kinds_of, refuse_short
+from coverage_audit.sources.progress import Progress, progress_of
 from coverage_audit.sources.row_table import COLUMNS, RowTable
 
 if TYPE_CHECKING:
     from coverage_audit.sources.dataset import Dataset
+    from coverage_audit.sources.held import Held
 
 FORMAT = 1
 FACTS = "index.json"
@@ -128,6 +130,28 @@ def index_in_folder(dataset: Dataset, folder: Path, told: Told, transform: Trans
     return opened
 
 
+def index_held(
+    dataset: Dataset, held: Held, path: Any, progress: Progress, transform: Transform | None
+) -> ContentIndex:
+    """Index arrays in memory (and the files beside them), in memory, for all recorders of this process.
+
+    Raises :class:`DatasetError`: unwritable-index if a ``path`` is given, rows-too-short, and those of
+    :class:`Contents`.
+    """
+    if path is not None:
+        raise DatasetError(
+            f"path={path!r} for arrays in memory: nothing would say whether a file still fits them: leave it out "
+            "and index them in each process",
+            slug="unwritable-index",
+        )
+    held.take(progress)
+    rows = [shard.rows for shard in dataset.shards]
+    n = dataset.shards.n_ids
+    with progress_of(progress, f"index of {n:,} rows", 2 * n) as told:
+        held.index = _made(None, Contents(dataset), rows, MemoryColumn, told, transform)
+    return held.index.limited_to(dataset.shards.selected)
+
+
 def open_index(folder: Path, dataset: Dataset) -> ContentIndex | None:
     """The index in a folder; None if there is none, or if it is not of exactly this data as it is now."""
     try:
@@ -156,6 +180,8 @@ def find_index(dataset: Dataset) -> ContentIndex | None:
 
     For a selection it is that of the whole data, limited to the selection.
     """
+    if dataset.held is not None:
+        return None if dataset.held.index is None else dataset.held.index.limited_to(dataset.shards.selected)
     for folder in places_of(dataset):
         found = open_index(folder, dataset)
         if found is not None:

@@ -91,6 +91,12 @@ def index_rows(
         start, stop = offsets[shard : shard + 2].tolist()
         if stop == start or kind.is_stream or not (kind.is_indexed or transform is not None):
             continue
+        known = contents.hashes(shard) if transform is None else None
+        if known is not None:
+            hashes.append(known)
+            told(len(known))
+            spans.append((start, stop))
+            continue
         for first, block in contents.blocks(shard, max(BLOCK // max(kind.row_bytes, 1), 1), kind.member):
             rows = block if transform is None else _transformed(transform, block)
             made = Kind(rows.dtype.newbyteorder("="), rows.shape[1:], kind.member)

@@ -244,8 +244,8 @@ def test_maps_that_are_gone_are_forgotten(folder: Path) -> None:
     known = views(folder)
     for i in range(50):
         assert rows_of(known.identify(load(folder / f"x_{i % 2}.npy")[i % 20 : i % 20 + 1])[1]) == span(i % 2, i % 20)
-    assert known._views is not None
-    assert len(known._views._places) <= 1
+    assert known._witnesses.views is not None
+    assert len(known._witnesses.views._places) <= 1
 
 
 def test_other_things_are_no_views(folder: Path) -> None:

@@ -217,9 +217,9 @@ def test_short_rows_cannot_be_indexed(tmp_path: Path) -> None:
 
 def test_what_is_no_file_cannot_be_indexed(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="unreadable-rows"):
-        Dataset.of(X).index()
+        Dataset.of(len(X)).index()
     with pytest.raises(DatasetError, match="unreadable-rows"):
-        Dataset.of(X).index(tmp_path / "index")
+        Dataset.of(len(X)).index(tmp_path / "index")
 
 
 def test_where_nothing_can_be_written(data: Dataset, tmp_path: Path) -> None:

@@ -1,0 +1,238 @@
+"""Arrays in memory, and what their rows were when they were declared.
+
+Memory may be written to at any time, so the array itself proves nothing later on. What is kept is a hash of each row,
+or the rows themselves where these are no longer than a hash: rows are always those of the moment of declaration. What
+the memory still holds is believed only as far as it agrees with that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coverage_audit.model.rows import Ints
+from coverage_audit.sources.progress import Progress, progress_of
+from coverage_audit.sources.row_hashes import SHORTEST, Hashes, hash_rows
+from coverage_audit.sources.stored import Array, StoredArray, unreadable
+
+if TYPE_CHECKING:
+    from coverage_audit.sources.index import ContentIndex
+
+MOST_BYTES = 1 << 32
+"""Arrays up to this size together are looked through when they are declared: a second, where rows are long."""
+
+MOST_MAPPED = 1 << 28
+"""The same for memory maps, which may have to be read from a disk."""
+
+MOST_ROWS = 1 << 21
+"""Rows up to which hashes are taken when arrays are declared: some 0.2 µs each."""
+
+SAMPLE = 64
+"""Rows that must be at their places still where those that are shown equal others."""
+
+_ALL_BYTES = 1 << 18  # up to so many, all of the array must be as it was
+_BLOCK = 1 << 23
+
+Told = Callable[[int], object]
+
+
+class HeldArray(StoredArray):
+    """One array in memory. :meth:`read` and :meth:`blocks` give the rows as they were declared, or raise
+    :class:`DatasetError` (unreadable-rows) where the memory was written to since.
+
+    ``array``: the very memory, never copied. ``hashes``: uint64 (rows,), of rows longer than a hash. ``numbers``: a
+    copy of all the others. Both are None until :meth:`take`.
+    """
+
+    def __init__(self, name: str, array: Array) -> None:
+        self.array = array
+        super().__init__(name, name)
+        self.dtype, self.row_shape, self.rows = array.dtype, array.shape[1:], array.shape[0]
+        self.hashes: Hashes | None = None
+        self.numbers: Array | None = None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether rows are kept themselves: single numbers, and rows that are no longer than their hash."""
+        return (not self.row_shape and self.dtype.kind in "iufb") or self.row_bytes <= SHORTEST
+
+    @property
+    def is_taken(self) -> bool:
+        return self.hashes is not None or self.numbers is not None
+
+    def take(self, told: Told | None = None) -> None:
+        """Keep what the rows are now; nothing happens if that was done before. ``told`` hears of bytes."""
+        if self.is_taken:
+            return
+        if self.is_short:
+            self.numbers = np.array(self.array, order="C")
+            return
+        hashes = np.empty(self.rows, np.uint64)
+        step = max(_BLOCK // self.row_bytes, 1)
+        for at in range(0, self.rows, step):
+            block = self.array[at : at + step]
+            hashes[at : at + step] = hash_rows(block)
+            if told is not None:
+                told(block.nbytes)
+        self.hashes = hashes
+
+    @cached_property
+    def twins(self) -> npt.NDArray[np.bool_]:
+        """(rows,): which rows equal another one, by their hashes."""
+        assert self.hashes is not None
+        order = np.argsort(self.hashes)
+        same = np.diff(self.hashes[order]) == 0
+        twins = np.zeros(self.rows, np.bool_)
+        twins[order[1:][same]] = True
+        twins[order[:-1][same]] = True
+        return twins
+
+    def still_holds(self, rows: slice) -> bool:
+        """Whether the memory holds these rows, at their own places.
+
+        A row unlike all others is there if its bytes are. Of those that equal others only what was done to the memory
+        would tell: they are believed as long as :data:`SAMPLE` other rows are at their places too.
+        """
+        if not self.is_taken or not self._are_as_declared(rows):
+            return False
+        certain = self.numbers is None and not bool(self.twins[rows].any())
+        return certain or self._are_as_declared(self._sample)
+
+    def _are_as_declared(self, rows: slice | Ints) -> bool:
+        live = self.array[rows]
+        if self.numbers is not None:
+            return live.tobytes() == self.numbers[rows].tobytes()
+        assert self.hashes is not None
+        return bool((hash_rows(live) == self.hashes[rows]).all())
+
+    @cached_property
+    def _sample(self) -> slice | Ints:
+        """Rows spread over the array, of those unlike all others if there are enough."""
+        if self.numbers is not None and self.numbers.nbytes <= _ALL_BYTES:
+            return slice(None)
+        if self.rows <= SAMPLE:
+            return slice(None)
+        every = np.arange(self.rows)
+        if self.numbers is None:
+            single = np.flatnonzero(~self.twins)
+            every = single if len(single) >= SAMPLE else every
+        return every[np.linspace(0, len(every) - 1, SAMPLE).astype(np.int64)]
+
+    def _piece(self, start: int, stop: int) -> Array:
+        return self._declared(slice(start, stop))
+
+    def _take(self, rows: Ints) -> Array:
+        return self._declared(rows)
+
+    def _declared(self, rows: slice | Ints) -> Array:
+        if self.numbers is not None:
+            return self.numbers[rows].copy()
+        if self.hashes is None:
+            raise too_large(self.name, self.array.nbytes)
+        live = np.ascontiguousarray(self.array[rows])
+        live = live.copy() if np.may_share_memory(live, self.array) else live
+        if not np.array_equal(hash_rows(live), self.hashes[rows]):
+            raise unreadable(self.name, "the array was written to after it was declared")
+        return live
+
+    def _look(self) -> tuple[int, int, int]:
+        return self.array.nbytes, 0, 0
+
+
+class Held:
+    """The arrays in memory of a dataset, per shard; None for shards that are something else.
+
+    They belong to this process (and to those forked from it): what is pickled of them is nothing. ``index``: made by
+    :meth:`Dataset.index`.
+    """
+
+    def __init__(self, arrays: tuple[HeldArray | None, ...]) -> None:
+        self.arrays = arrays
+        self.index: ContentIndex | None = None
+
+    @property
+    def known(self) -> tuple[HeldArray, ...]:
+        return tuple(array for array in self.arrays if array is not None)
+
+    def take(self, progress: Progress = None) -> None:
+        """Look through all arrays, however large."""
+        left = [array for array in self.known if not array.is_taken]
+        total = sum(array.array.nbytes for array in left if not array.is_short)
+        with progress_of(progress, f"rows of {len(left):,} arrays in memory", total) as told:
+            for array in left:
+                array.take(told)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _nothing, ()
+
+    def __deepcopy__(self, _memo: Any) -> Held:
+        return self
+
+
+def hold(names: Sequence[str], things: Sequence[Any], paths: Sequence[Path | None]) -> Held | None:
+    """The arrays among ``things`` that have no file, looked through if they are not too large together.
+
+    Held are numpy arrays (memory maps of parts of files, too) and tensors of torch and TensorFlow in the memory of the
+    CPU, without a copy. None if there is none of these.
+    """
+    arrays: list[HeldArray | None] = []
+    for name, thing, path in zip(names, things, paths, strict=True):
+        array = None if path is not None else as_held(thing)
+        arrays.append(None if array is None else HeldArray(name, array))
+    held = Held(tuple(arrays))
+    if not held.known:
+        return None
+    if not _is_too_large(held.known):
+        held.take()
+    return held
+
+
+def as_held(thing: Any) -> Array | None:
+    """An array or a tensor in this memory as an ordinary array over the same memory; None for anything else."""
+    if isinstance(thing, np.ndarray):
+        array: Array = np.ndarray.view(thing, np.ndarray)
+    else:
+        package = type(thing).__module__.partition(".")[0]
+        try:
+            if package == "torch" and thing.device.type == "cpu":
+                array = np.asarray(thing.detach())
+            elif package == "tensorflow":
+                array = np.asarray(memoryview(thing))
+            else:
+                return None
+        except Exception:  # noqa: BLE001 - symbolic, sparse, of a type that numpy has not: then it is not held
+            return None
+    return None if array.ndim == 0 or array.dtype.hasobject else array
+
+
+def too_large(name: str, n_bytes: int) -> Exception:
+    """The error for rows of an array that was not looked through."""
+    return unreadable(
+        name, f"its {n_bytes >> 20:,} MiB are too many to be looked through unasked; call Dataset.index() beforehand"
+    )
+
+
+def _is_too_large(arrays: Sequence[HeldArray]) -> bool:
+    mapped = sum(array.array.nbytes for array in arrays if _is_mapped(array.array))
+    if sum(array.array.nbytes for array in arrays) > MOST_BYTES or mapped > MOST_MAPPED:
+        return True
+    short = sum(array.array.nbytes for array in arrays if array.is_short)
+    return short > MOST_MAPPED or sum(array.rows for array in arrays if not array.is_short) > MOST_ROWS
+
+
+def _is_mapped(array: Array) -> bool:
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap):
+            return True
+        base = base.base
+    return False
+
+
+def _nothing() -> None:
+    return None
