@@ -6,6 +6,8 @@ can be set here, and equal states mean that both stand at the same element. An i
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -46,6 +48,14 @@ class Counting:
         self._next += 1
         return self._fetched[place]
 
+    def take(self, many: int) -> list[Element]:
+        """The next ones; fewer where there are no more."""
+        place = self._next - self._first
+        if place >= 0 and place + many <= len(self._fetched):
+            self._next += many
+            return list(self._fetched[place : place + many])
+        return _taken(self, many)
+
     def get_state(self) -> State:
         return {"next_index": self._next}
 
@@ -59,7 +69,7 @@ class Batching:
     def __init__(
         self, parent: Steps, size: int, drop_remainder: bool, fill: Callable[[list[Element]], Element]
     ) -> None:
-        self._parent = parent
+        self._take = parent.take if isinstance(parent, Counting) else functools.partial(_taken, parent)
         self._size = size
         self._drops = drop_remainder
         self._fill = fill
@@ -67,13 +77,9 @@ class Batching:
         self.set_state = parent.set_state
 
     def __next__(self) -> Element:
-        elements: list[Element] = []
-        try:
-            while len(elements) < self._size:
-                elements.append(next(self._parent))
-        except StopIteration:
-            if self._drops or not elements:
-                raise
+        elements = self._take(self._size)
+        if len(elements) < self._size and (self._drops or not elements):
+            raise StopIteration
         return self._fill(elements)
 
 
@@ -177,13 +183,8 @@ class WindowShuffling:
         del self._window[max(0, len(self._window) - self._place) :]
 
     def _fill(self) -> None:
-        window: list[Element] = []
-        for _ in range(self._size):
-            try:
-                window.append(next(self._parent))
-            except StopIteration:
-                self._over = True
-                break
+        window = _taken(self._parent, self._size)
+        self._over = len(window) < self._size
         self._window = self._shuffled(window, self._seed + self._number)
 
 
@@ -262,3 +263,8 @@ class Interleaving:
         self._ended[place] = None
         self._which[place] = self._begun
         self._begun += 1
+
+
+def _taken(steps: Steps, many: int) -> list[Element]:
+    """The next ones; fewer where there are no more."""
+    return list(itertools.islice(iter(steps.__next__, None), many))  # no element is None
