@@ -54,19 +54,17 @@ def find_boundary(
     repeats = before >= start
     if not repeats.any():
         return -1, n
-    total = np.zeros(n + 1, np.int64)
-    np.cumsum(repeats, out=total[1:])
     all_offsets = np.flatnonzero(repeats)
     # Behind a boundary nearly every visit is a repeat, and the first few of them decide.
     low, many = 0, FIRST_REPEATS
     while True:
         offsets = all_offsets[low : low + many]
-        repeated_before = total[offsets]
+        repeated_before = np.arange(low, low + len(offsets))
         visits_before = offsets + (base - start)
         unique_before = n_unique + offsets - repeated_before
         stop = np.minimum(offsets + window, n)
         seen = stop - offsets
-        agree = total[stop] - repeated_before
+        agree = np.searchsorted(all_offsets, stop) - repeated_before
         whole = (seen == window) | ended
         clean = visits_before - unique_before - allowance <= MAX_REPEATED_BEFORE * visits_before
         edge = clean & (agree >= AGREEMENT * seen) & (seen - agree <= MAX_REPEATED_BEFORE * unique_before) & (seen >= 2)

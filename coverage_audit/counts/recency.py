@@ -13,6 +13,9 @@ NARROW = np.iinfo(np.int32).max
 FEW = 16
 """Rows per visit up to which looking at all rows is cheaper than at the visited ones."""
 
+STRETCH = 1 << 14
+"""Visits whose rows are still in the cache when they are looked up again."""
+
 Indices = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 
@@ -41,6 +44,8 @@ class Recency:
     def visit(self, ids: Ints) -> Indices:
         """Visit ``ids`` (each in 0..n_ids-1) in order; returns the index of each one's previous visit, or -1."""
         n, start = len(ids), self.index
+        if len(self.latest) > FEW * n > FEW * STRETCH:
+            return np.concatenate([self.visit(ids[low : low + STRETCH]) for low in range(0, n, STRETCH)])
         at = self._next(n)
         latest = self.latest
         if not n:

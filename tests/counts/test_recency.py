@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coverage_audit.counts.recency import NARROW, Recency
+from coverage_audit.counts.recency import NARROW, STRETCH, Recency
 
 CALLS = st.lists(st.lists(st.integers(0, 5), max_size=8), max_size=8)
 
 
 @settings(max_examples=200, deadline=None)
-@given(CALLS, st.sampled_from([6, 500]), st.sampled_from([0, NARROW - 7]))
-def test_each_visit_is_told_the_index_of_the_one_before(calls: list[list[int]], rows: int, index: int) -> None:
-    """GIVEN visits in several calls, few or many rows, some beyond what 4 bytes can count, THEN a dictionary says the
-    same."""
+@given(CALLS, st.sampled_from([6, 500]), st.sampled_from([0, NARROW - 7]), st.sampled_from([2, STRETCH]))
+def test_each_visit_is_told_the_index_of_the_one_before(
+    calls: list[list[int]], rows: int, index: int, stretch: int
+) -> None:
+    """GIVEN visits in several calls, few or many rows, some beyond what 4 bytes can count, long calls cut into
+    stretches or not, THEN a dictionary says the same."""
+    with patch("coverage_audit.counts.recency.STRETCH", stretch):
+        check(calls, rows, index)
+
+
+def check(calls: list[list[int]], rows: int, index: int) -> None:
     recency = Recency(rows)
     recency.index = index
     latest: dict[int, int] = {}
