@@ -7,7 +7,6 @@ per step, to the file that is their first argument.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from keras_processes import keras_environment
 
 from coverage_audit.model.event import VERIFIED, Found, Stage
 from coverage_audit.model.run import Writer
@@ -220,10 +220,7 @@ def _start(style: Style, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def environment(style: Style) -> dict[str, str]:
-    """One thread each: several run at a time."""
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "PYTHONDONTWRITEBYTECODE": "1"}
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_AUDIT")}
-    return {**ours, "KERAS_BACKEND": style.backend, "OMP_NUM_THREADS": "1", **quiet}
+    return keras_environment(style.backend, PYTHONDONTWRITEBYTECODE="1")
 
 
 class Runs:

@@ -6,7 +6,6 @@ The trainings are in keras_failures.py, one process per backend.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from functools import cache
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keras_processes import keras_environment
 
 import coverage_audit as ca
 from coverage_audit.model.finding import Severity
@@ -41,11 +41,9 @@ CAUSES = {
 
 
 def run(folder: Path, backend: str, *more: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    environment.pop("COVERAGE_AUDIT_RUN_ID", None)
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), str(folder), *more],
-        env=environment,
+        env=keras_environment(backend),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -6,7 +6,6 @@ generators over memory-mapped shards are here.
 
 from __future__ import annotations
 
-import os
 import queue
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from keras_processes import keras_environment
 from loader_runs import SIZES, Anew, B, N, cut, cycle, iterate, joined, offsets, record, save_shards, train
 
 import coverage_audit as ca
@@ -62,10 +62,9 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
     @cache
     def run(framework: str) -> Path:
         folder = tmp_path_factory.mktemp(framework)
-        environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
         done = subprocess.run(
             [sys.executable, str(SCRIPT), framework, str(folder)],
-            env=environment, capture_output=True, text=True, check=False,
+            env=keras_environment("tensorflow"), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return folder

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from keras_processes import keras_environment
 
 from coverage_audit.runlog.reader import Log, read_log
 
@@ -44,10 +44,12 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
     @cache
     def run(backend: str) -> Path:
         folder = tmp_path_factory.mktemp(backend)
-        environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        environment.pop("COVERAGE_AUDIT_RUN_ID", None)
         done = subprocess.run(
-            [sys.executable, str(SCRIPT), str(folder)], env=environment, capture_output=True, text=True, check=False
+            [sys.executable, str(SCRIPT), str(folder)],
+            env=keras_environment(backend),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return folder
