@@ -2,8 +2,11 @@
 
 What is said does not rest on the address alone: after a shuffle in place other rows lie there. The rows that a view
 shows are compared with what was kept of the array (:class:`~coverage_audit.sources.held.HeldArray`); once they differ,
-addresses say nothing any more of this array, and its rows are told by what they hold. That they differ shows in rows
-unlike all others; of rows that equal others see :meth:`HeldArray.still_holds`.
+addresses say nothing any more of this array, and its rows are told by what they hold.
+
+A row unlike all others is at its place if its bytes are. Rows that equal others, and those too short to be told apart,
+would equal them after a shuffle too: they are believed as long as :data:`SAMPLE` rows all over the array are at their
+places as well.
 """
 
 from __future__ import annotations
@@ -20,6 +23,12 @@ from coverage_audit.sources.held import Held, HeldArray
 
 Array = npt.NDArray[Any]
 
+SAMPLE = 64
+"""Rows, of those unlike all others where there are so many."""
+
+WHOLE = 1 << 18
+"""Bytes up to which all of an array of short rows must be as it was."""
+
 
 class _Place(NamedTuple):
     """Where an array lies in memory, from ``start`` to before ``stop``, all of its rows one after the other."""
@@ -31,17 +40,24 @@ class _Place(NamedTuple):
 
 
 class HeldViews:
-    """Knows where the arrays in memory of a dataset are. Not thread-safe."""
+    """Knows where the arrays in memory of a dataset are. Not thread-safe.
+
+    Told are arrays in C order, and none that shares its memory with another one: there an address says too little.
+    """
 
     def __init__(self, declared: Declared, held: Held) -> None:
         self._declared = declared
-        self._places = [
-            _Place(start, start + array.array.nbytes, shard, array)
-            for shard, array in enumerate(held.arrays)
-            if array is not None and array.array.flags.c_contiguous and array.array.nbytes
-            for start in (_address(array.array),)
-        ]
+        self._held = held
+        self._places = _apart(
+            [
+                _Place(start, start + array.array.nbytes, shard, array)
+                for shard, array in enumerate(held.arrays)
+                if array is not None and array.array.flags.c_contiguous and array.array.nbytes
+                for start in (_address(array.array),)
+            ]
+        )
         self._changed: set[int] = set()
+        self._samples: dict[int, slice | Ints] = {}
         self._tells_twins = True
         self._told: Ints | None = None
         self._turn = 0
@@ -49,21 +65,25 @@ class HeldViews:
     def tell(self, leaf: Array) -> Seen | None:
         """The rows that ``leaf`` shows; None if it is no view of whole or parts of rows, or the memory has changed."""
         shown = self._shown(leaf)
-        if shown is None or shown[0].shard in self._changed:
+        if shown is None:
             return None
         place, rows = shown
-        here = _slice(rows)
-        if not place.held.still_holds(here):
-            if place.held.is_taken:
-                self._changed.add(place.shard)
+        held = place.held
+        if place.shard in self._changed or not held.is_taken:
             return None
-        if place.held.hashes is not None:
-            twins = place.held.twins[here]
-            if twins.any():
-                if not self._tells_twins:
-                    return None
-                self._note(place, np.arange(place.held.rows)[here][twins])
-        return Seen(Home(place.shard, OWN), rows, place.held.rows, place.held.name)
+        here = _slice(rows)
+        if not held.as_declared(here):
+            self._changed.add(place.shard)
+            return None
+        twins = self._held.twins[place.shard][here]
+        if held.numbers is not None or twins.any():
+            if not self._tells_twins and held.numbers is None:
+                return None
+            if not held.as_declared(self._sample(place)):
+                self._changed.add(place.shard)
+                return None
+            self._note(place, here, twins)
+        return Seen(Home(place.shard, OWN), rows, held.rows, held.name)
 
     def whole_rows(self, leaf: Array) -> Array:
         """The whole rows of which ``leaf`` is a view, as they are now; ``leaf`` itself if it is none."""
@@ -82,11 +102,20 @@ class HeldViews:
         self._tells_twins = False
         return self._told
 
-    def _note(self, place: _Place, rows: Ints) -> None:
+    def _note(self, place: _Place, here: slice, twins: npt.NDArray[np.bool_]) -> None:
+        if not len(twins):
+            return
         if self._told is None:
             self._told = np.zeros(int(self._declared.offsets[-1]), np.int64)
         self._turn += 1
-        self._told[rows + self._declared.offsets[place.shard]] = self._turn
+        first, stop = self._declared.offsets[place.shard : place.shard + 2].tolist()
+        self._told[first:stop][here][twins] = self._turn
+
+    def _sample(self, place: _Place) -> slice | Ints:
+        known = self._samples.get(place.shard)
+        if known is None:
+            known = self._samples[place.shard] = _spread(place.held, self._held.twins[place.shard])
+        return known
 
     def _shown(self, leaf: Array) -> tuple[_Place, Rows] | None:
         address = _address(leaf)
@@ -96,6 +125,24 @@ class HeldViews:
                 if rows is not None:
                     return place, rows
         return None
+
+
+def _spread(held: HeldArray, twins: npt.NDArray[np.bool_]) -> slice | Ints:
+    """The rows that are looked at in place of all of them."""
+    if held.rows <= SAMPLE or (held.numbers is not None and held.numbers.nbytes <= WHOLE):
+        return slice(None)
+    every = np.arange(held.rows)
+    single = every if held.numbers is not None else np.flatnonzero(~twins)
+    every = single if len(single) >= SAMPLE else every
+    return every[np.linspace(0, len(every) - 1, SAMPLE).astype(np.int64)]
+
+
+def _apart(places: list[_Place]) -> list[_Place]:
+    return [
+        one
+        for one in places
+        if all(one is other or one.stop <= other.start or other.stop <= one.start for other in places)
+    ]
 
 
 def _address(array: Array) -> int:

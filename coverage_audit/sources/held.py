@@ -32,10 +32,6 @@ MOST_MAPPED = 1 << 28
 MOST_ROWS = 1 << 21
 """Rows up to which hashes are taken when arrays are declared: some 0.2 µs each."""
 
-SAMPLE = 64
-"""Rows that must be at their places still where those that are shown equal others."""
-
-_ALL_BYTES = 1 << 18  # up to so many, all of the array must be as it was
 _BLOCK = 1 << 23
 
 Told = Callable[[int], object]
@@ -81,47 +77,13 @@ class HeldArray(StoredArray):
                 told(block.nbytes)
         self.hashes = hashes
 
-    @cached_property
-    def twins(self) -> npt.NDArray[np.bool_]:
-        """(rows,): which rows equal another one, by their hashes."""
-        assert self.hashes is not None
-        order = np.argsort(self.hashes)
-        same = np.diff(self.hashes[order]) == 0
-        twins = np.zeros(self.rows, np.bool_)
-        twins[order[1:][same]] = True
-        twins[order[:-1][same]] = True
-        return twins
-
-    def still_holds(self, rows: slice) -> bool:
-        """Whether the memory holds these rows, at their own places.
-
-        A row unlike all others is there if its bytes are. Of those that equal others only what was done to the memory
-        would tell: they are believed as long as :data:`SAMPLE` other rows are at their places too.
-        """
-        if not self.is_taken or not self._are_as_declared(rows):
-            return False
-        certain = self.numbers is None and not bool(self.twins[rows].any())
-        return certain or self._are_as_declared(self._sample)
-
-    def _are_as_declared(self, rows: slice | Ints) -> bool:
+    def as_declared(self, rows: slice | Ints) -> bool:
+        """Whether the memory holds at these places what it held then; they must have been looked through."""
         live = self.array[rows]
         if self.numbers is not None:
             return live.tobytes() == self.numbers[rows].tobytes()
         assert self.hashes is not None
         return bool((hash_rows(live) == self.hashes[rows]).all())
-
-    @cached_property
-    def _sample(self) -> slice | Ints:
-        """Rows spread over the array, of those unlike all others if there are enough."""
-        if self.numbers is not None and self.numbers.nbytes <= _ALL_BYTES:
-            return slice(None)
-        if self.rows <= SAMPLE:
-            return slice(None)
-        every = np.arange(self.rows)
-        if self.numbers is None:
-            single = np.flatnonzero(~self.twins)
-            every = single if len(single) >= SAMPLE else every
-        return every[np.linspace(0, len(every) - 1, SAMPLE).astype(np.int64)]
 
     def _piece(self, start: int, stop: int) -> Array:
         return self._declared(slice(start, stop))
@@ -158,6 +120,19 @@ class Held:
     @property
     def known(self) -> tuple[HeldArray, ...]:
         return tuple(array for array in self.arrays if array is not None)
+
+    @cached_property
+    def twins(self) -> tuple[npt.NDArray[np.bool_], ...]:
+        """Per shard bool (rows,): which rows equal another one of any shard; empty where rows have no hashes."""
+        empty = np.empty(0, np.uint64)
+        hashes = [empty if array is None or array.hashes is None else array.hashes for array in self.arrays]
+        all_hashes = np.concatenate(hashes)
+        order = np.argsort(all_hashes)
+        same = np.diff(all_hashes[order]) == 0
+        twins = np.zeros(len(all_hashes), np.bool_)
+        twins[order[1:][same]] = True
+        twins[order[:-1][same]] = True
+        return tuple(np.split(twins, np.cumsum([len(of_shard) for of_shard in hashes])[:-1]))
 
     def take(self, progress: Progress = None) -> None:
         """Look through all arrays, however large."""
