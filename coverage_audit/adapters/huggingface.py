@@ -76,13 +76,13 @@ def adapt(loader: Any, recorder: Recorder) -> Any:
     return wrap_loader(loader, recorder, who_iterates, make_callback, kind)
 
 
-def teller(dataset: Any, _declared: Dataset | None) -> Telling | None:
-    """For iterable datasets in a torch DataLoader: the rows are in the column ``__row__``, if there is one."""
+def teller(dataset: Any, _declared: Dataset | None) -> Telling | str | None:
+    """For iterable datasets in a torch DataLoader: the rows are in the column ``__row__``; a text if there is none."""
     if not _is_iterable(dataset):
         return None
     columns, states = dataset.column_names, _States()
     if columns is not None and ROW not in columns:
-        return None
+        return _NO_COLUMN
     return Telling(RowColumn(), _rows_of_tags, goes_on=lambda loader: states.begun_from(loader.dataset) is not None)
 
 
@@ -133,10 +133,14 @@ class _Positions(_Told):
 class _Column(_Told):
     """The rows are in a column of the examples that nobody asked to take out."""
 
-    __slots__ = ()
+    __slots__ = ("_is_batched",)
+
+    def __init__(self, stream: Stream, *, is_batched: bool) -> None:
+        super().__init__(stream)
+        self._is_batched = is_batched
 
     def take(self, segment: Segment, batch: Any, worker: int = -1) -> Any:
-        self.put(segment, lambda: (Found.EXPLICIT, _rows_in(batch)), worker)
+        self.put(segment, lambda: (Found.EXPLICIT, _rows_in(batch, is_batched=self._is_batched)), worker)
         return batch
 
 
@@ -248,7 +252,7 @@ class IterableDatasetProxy(_DatasetProxy):
         return None
 
     def _audit_known(self, stream: Stream, size: int, *, is_batched: bool) -> Stream:  # noqa: ARG002 - as above
-        return _Column(stream)
+        return _Column(stream, is_batched=is_batched)
 
 
 def _is_map_style(loader: Any) -> bool:
@@ -272,13 +276,13 @@ def _row_in(example: Any) -> Any:
     return rows.tolist() if rows.dtype.kind in "iu" and rows.ndim < 2 else None
 
 
-def _rows_in(batch: Any) -> Answer | Identified:
+def _rows_in(batch: Any, *, is_batched: bool) -> Answer | Identified:
     try:
         is_there = ROW in batch
     except TypeError:
         is_there = False
     if not is_there:
-        return Unknown(count_rows(batch), _NO_COLUMN)
+        return Unknown(count_rows(batch) if is_batched else 1, _NO_COLUMN)
     rows = np.asarray(batch[ROW])
     return rows_given(rows.reshape(1) if rows.ndim == 0 else rows, None)
 

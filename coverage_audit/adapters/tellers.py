@@ -49,12 +49,13 @@ class Telling:
     goes_on: Callable[[Any], bool] = field(default=lambda _loader: False)
 
 
-Maker = Callable[[Any, "Dataset | None"], Telling | None]
-"""``teller(dataset, declared)``: for a dataset of this framework, and the declared data; None for any other."""
+Maker = Callable[[Any, "Dataset | None"], Telling | str | None]
+"""``teller(dataset, declared)``: for a dataset of this framework, and the declared data; None for any other. A text:
+why its samples do not say which rows they are, and what would help."""
 
 
-def teller_for(dataset: Any, declared: Dataset | None) -> Telling | None:
-    """The first that knows what the samples of ``dataset`` are; None where no framework does."""
+def teller_for(dataset: Any, declared: Dataset | None) -> Telling | str | None:
+    """The first that knows what the samples of ``dataset`` are, or why they are unknown; None where none does."""
     for framework, module in _FRAMEWORKS:
         if framework in sys.modules:
             make: Maker = importlib.import_module(f"{_HERE}.{module}").teller

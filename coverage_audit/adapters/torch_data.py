@@ -153,7 +153,8 @@ def _plan(loader: Any, stream: Stream) -> tuple[Plan, Looker | None]:
     if isinstance(positions, str):
         plan.reason = positions
     elif positions is None:
-        plan.telling = teller_for(loader.dataset, dataset) if _is_iterable(loader) else None
+        told = teller_for(loader.dataset, dataset) if _is_iterable(loader) else None
+        plan.telling, plan.reason = (None, told) if isinstance(told, str) else (told, None)
     if all(path is None or path.name.endswith(WITHOUT_ARRAYS) for path in dataset.paths):
         return plan, None  # nothing that could be found in a batch
     if isinstance(positions, Positions):

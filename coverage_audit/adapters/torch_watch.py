@@ -245,7 +245,7 @@ class Watch:
         self._plan.stream.put(segment, lambda: (found, rows), self.worker)
 
     def _tagged(self, data: Tagged, segment: Segment) -> Any:
-        telling = self._plan.telling
+        telling, reason, detail = self._plan.telling, self._plan.reason, ""
         if telling is not None and data.tags is not None:
             rows = telling.rows(data.tags)
             if not isinstance(rows, Unknown):
@@ -253,10 +253,15 @@ class Watch:
                 dropped = None if self._trusted else _miscounted(_count(rows), batch)
                 self._put(segment, rows if dropped is None else Unknown(-1, _DROPS, dropped), telling.found)
                 return batch
-        if data.told is None:
+            reason, detail = rows.reason, rows.detail
+        if data.told is not None:
+            self._put(segment, data.told if reason is None else _because(data.told, reason, detail))
+            return data.batch
+        if reason is None:
             return self._plan.stream.take(segment, data.batch, self.worker)  # what this process can make of it
-        self._put(segment, data.told)
-        return data.batch
+        batch, told = self._plan.stream.identify(data.batch)
+        self._put(segment, _because(told, reason, detail))
+        return batch
 
     def _is_due(self, ids: Ints) -> bool:
         """Whether this batch is held against its arrays and files: one in so many, the 2nd, 3rd, 5th, 9th, ... before

@@ -14,6 +14,8 @@ UNCHANGED = "leave the files alone during training"
 NEW_ARRAYS = "yield a new array for each batch (batch.copy())"
 MEND_IDS = "give one whole number per row of the batch with ids=: its row, counted over all shards"
 SAY = "let the batch say its rows: ids= of wrap() (a key, a position or a callable)"
+COLUMN = "add the column of row numbers, add_column('__row__', range(n)), before to_iterable_dataset()"
+LINES = "import a log that has these steps; nothing else tells what they held"
 FOLLOW = (
     "run the script under `coverage-audit run --data ...`, or wrap before the files are opened; else index the data "
     "(Dataset.index), or give ids= (a key, a position or a callable)"
@@ -21,6 +23,8 @@ FOLLOW = (
 
 # Words of a reason or its detail, the more telling ones first.
 BY_WORDS = (
+    ("the imported log", LINES),
+    ("no column '__row__'", COLUMN),
     ("Dataset.index()", INDEX),
     ("rows that are not in the data", TRANSFORM),
     ("no data is declared", DECLARE),

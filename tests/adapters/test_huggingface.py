@@ -18,6 +18,7 @@ import torch
 from torch.utils.data import DataLoader, Subset
 
 from coverage_audit.adapters.choice import wrap
+from coverage_audit.auditor import audit
 from coverage_audit.errors import UsageError
 from coverage_audit.sources.dataset import Dataset
 from coverage_audit.testing.adapter_contract import AdapterContract
@@ -212,3 +213,23 @@ def test_several_datasets_in_one_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'train', 'test'\\): wrap each") as caught:
         wrap(BASE.train_test_split(0.5), None, tmp_path / "run.parquet")
     assert caught.value.slug == "unsupported-loader"
+
+
+@pytest.mark.parametrize("workers", [None, 0, 2])
+def test_examples_without_row_numbers_say_what_would_help(tmp_path: Path, workers: int | None) -> None:
+    """GIVEN an iterable dataset without the column, alone or in a DataLoader THEN each example is one unknown row, and
+    the report says which column to add."""
+    data: Any = BASE.to_iterable_dataset(num_shards=2)
+    if workers is not None:
+        data = torch.utils.data.DataLoader(data, batch_size=8, num_workers=workers)
+    loader = wrap(data, Dataset.of(ROWS), tmp_path / "run.parquet")
+    with pytest.warns(UserWarning, match=re.escape("have no column '__row__'")):
+        batches = len(list(loader))
+    loader.recorder.close()
+
+    found = next(f for f in audit(tmp_path / "run.parquet").findings if f.code == "CA904")
+    assert (found.message, found.cause, found.fix) == (
+        f"the rows of {batches} of {batches} batches are unknown ({ROWS} rows)",
+        "the examples have no column '__row__': add_column('__row__', range(n)) before to_iterable_dataset()",
+        "add the column of row numbers, add_column('__row__', range(n)), before to_iterable_dataset()",
+    )
