@@ -1,10 +1,12 @@
-"""Sets and multisets of sample ids, kept as sorted half-open ranges.
+"""Sets and multisets of sample ids, kept as sorted half-open ranges, or as bits where those take less memory.
 
 Row 0 is a row: every boundary here is an ordinary integer, none is tested for truth.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,25 +17,32 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+SCATTERED = 128
+"""Ids per range below which a bit for each id takes less memory than the 16 bytes of a range."""
+
 _NONE: Ints = np.empty(0, np.int64)
 
 
 class RowSet:
     """An immutable set of sample ids as sorted, disjoint, non-adjacent ranges ``[start, stop)``.
 
-    ``starts`` and ``stops`` are int64 arrays of one length. 16 bytes a range, whatever its size.
+    ``starts`` and ``stops`` are int64 arrays of one length. 16 bytes a range, whatever its size; many short ranges are
+    kept as one bit for each id instead, and are worked out anew each time they are asked for.
     """
 
-    __slots__ = ("size", "starts", "stops")
+    __slots__ = ("_bits", "_starts", "_stops", "size")
 
-    starts: Ints
-    stops: Ints
+    _starts: Ints
+    _stops: Ints
+    _bits: npt.NDArray[np.uint8] | None
+    """The set, id ``i`` at bit ``i & 7`` of byte ``i >> 3``; None where it is kept as ranges."""
     size: int
 
     def __init__(self, starts: Ints, stops: Ints) -> None:
         """Take ranges that are already sorted, disjoint and non-adjacent (see :meth:`of_ranges`)."""
-        self.starts = starts
-        self.stops = stops
+        self._starts = starts
+        self._stops = stops
+        self._bits = None
         self.size = int((stops - starts).sum())
 
     @classmethod
@@ -52,11 +61,12 @@ class RowSet:
         """The ids ``base + i`` where ``mask[i]``."""
         if not len(mask):
             return cls.empty()
-        edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
-        bounds = np.concatenate(([0], edges, [len(mask)])).astype(np.int64)
-        first = 0 if mask[0] else 1
-        starts = bounds[first:-1:2]
-        stops = bounds[first + 1 :: 2]
+        if base == 0 and SCATTERED * (np.count_nonzero(mask[1:] > mask[:-1]) + int(mask[0])) > len(mask):
+            dense = cls.empty()
+            dense._bits = np.packbits(mask, bitorder="little")
+            dense.size = int(np.count_nonzero(mask))
+            return dense
+        starts, stops = _ranges_of(mask)
         return cls(starts + base, stops + base)
 
     @classmethod
@@ -83,6 +93,8 @@ class RowSet:
         """The union of many sets at once."""
         if len(sets) <= 1:
             return sets[0] if sets else cls.empty()
+        if any(s._bits is not None for s in sets):
+            return functools.reduce(operator.or_, sets)
         return cls._merged(np.concatenate([s.starts for s in sets]), np.concatenate([s.stops for s in sets]))
 
     @classmethod
@@ -105,6 +117,10 @@ class RowSet:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, RowSet):
             return NotImplemented
+        if self.size != other.size:
+            return False
+        if self._bits is not None and other._bits is not None and len(self._bits) == len(other._bits):
+            return np.array_equal(self._bits, other._bits)
         return np.array_equal(self.starts, other.starts) and np.array_equal(self.stops, other.stops)
 
     def __hash__(self) -> int:
@@ -116,24 +132,47 @@ class RowSet:
         return f"RowSet({self.size}: {shown}{more})"
 
     @property
+    def _n_bits(self) -> int:
+        return 0 if self._bits is None else 8 * len(self._bits)
+
+    def _ranges(self) -> tuple[Ints, Ints]:
+        return (self._starts, self._stops) if self._bits is None else _ranges_of(self.mask(self._n_bits))
+
+    @property
+    def starts(self) -> Ints:
+        return self._ranges()[0]
+
+    @property
+    def stops(self) -> Ints:
+        return self._ranges()[1]
+
+    @property
     def n_ranges(self) -> int:
         return len(self.starts)
 
     def ranges(self, limit: int | None = None) -> Iterator[tuple[int, int]]:
         """The first ``limit`` ranges as ``(start, stop)``, all of them by default."""
-        for a, b in zip(self.starts[:limit], self.stops[:limit], strict=True):
+        starts, stops = self._ranges()
+        for a, b in zip(starts[:limit], stops[:limit], strict=True):
             yield int(a), int(b)
 
     def ids(self) -> Ints:
         """Every id, ascending: 8 bytes a row."""
         if not self.size:
             return _NONE
+        if self._bits is not None:
+            return np.flatnonzero(self.mask(self._n_bits)).astype(np.int64, copy=False)
         lengths = self.stops - self.starts
         before = np.concatenate(([0], np.cumsum(lengths)[:-1]))
         return np.arange(self.size, dtype=np.int64) + np.repeat(self.starts - before, lengths)
 
     def mask(self, n: int) -> Mask:
         """``out[i]`` is True where ``i`` is in the set, for ids 0..n-1."""
+        if self._bits is not None:
+            out = np.zeros(n, np.bool_)
+            known = min(n, self._n_bits)
+            out[:known] = np.unpackbits(self._bits, count=known, bitorder="little")
+            return out
         edges = np.zeros(n + 1, np.int8)
         inside = self & RowSet.span(0, n)
         edges[inside.starts] += 1
@@ -145,6 +184,11 @@ class RowSet:
         values = np.asarray(ids, np.int64)
         if not self.size:
             return np.zeros(values.shape, np.bool_)
+        if self._bits is not None:
+            known = (values >= 0) & (values < self._n_bits)
+            safe = np.where(known, values, 0)
+            inside: Mask = known & ((self._bits[safe >> 3] >> (safe & 7).astype(np.uint8)) & 1).astype(np.bool_)
+            return inside
         at = np.searchsorted(self.starts, values, side="right") - 1
         return (at >= 0) & (values < self.stops[np.maximum(at, 0)])
 
@@ -166,6 +210,10 @@ class RowSet:
         return self._combine(other, lambda a, b: a & ~b)
 
     def _combine(self, other: RowSet, keep: Any) -> RowSet:
+        dense = max(self._n_bits, other._n_bits)
+        end = max(s._n_bits if s._bits is not None else int(s._stops[-1]) for s in (self, other))
+        if dense and end <= 2 * dense:
+            return RowSet.of_mask(keep(self.mask(end), other.mask(end)))
         points = np.concatenate((self.starts, self.stops, other.starts, other.stops))
         n, m = len(self.starts), len(other.starts)
         ours = np.zeros(len(points), np.int8)
@@ -179,6 +227,14 @@ class RowSet:
         points, inside = points[last], inside[last]
         change = np.flatnonzero(np.concatenate(([inside[0]], inside[1:] != inside[:-1])))
         return RowSet(points[change[::2]], points[change[1::2]])
+
+
+def _ranges_of(mask: Mask) -> tuple[Ints, Ints]:
+    """(starts, stops) of the runs of True; at least one value."""
+    edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
+    bounds = np.concatenate(([0], edges, [len(mask)])).astype(np.int64, copy=False)
+    first = 0 if mask[0] else 1
+    return bounds[first:-1:2], bounds[first + 1 :: 2]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

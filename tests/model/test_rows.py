@@ -110,6 +110,42 @@ class TestAgainstPythonSets:
         assert rows == RowSet.of_ranges(rows.ranges()) == RowSet.of_mask(rows.mask(LIMIT))
 
 
+@given(ids, st.integers(0, 20), ids, st.integers(0, 20), st.integers(0, 9))
+def test_bits_are_the_same_set_as_ranges(left: list[int], more: int, right: list[int], far: int, n: int) -> None:
+    """GIVEN two sets, each kept as ranges or as bits of either length, or with an id far away THEN nothing else tells
+    which."""
+    as_bits = [RowSet.of_mask(np.isin(np.arange(LIMIT + more), left)), RowSet.of_mask(np.isin(np.arange(LIMIT), left))]
+    for a in (RowSet.of_ids(left), *as_bits):
+        assert (plain(a), len(a), bool(a), a.ids().tolist()) == (
+            set(left),
+            len(set(left)),
+            bool(left),
+            sorted(set(left)),
+        )
+        assert a.mask(4 * n).tolist() == [i in left for i in range(4 * n)]
+        assert a.contains(np.arange(-3, LIMIT + 30)).tolist() == [i in left for i in range(-3, LIMIT + 30)]
+        assert hash(a) == hash(RowSet.of_ids(left))
+        others = set(right) | {LIMIT * far}
+        for b in (
+            RowSet.of_ids([*right, LIMIT * far]),
+            RowSet.of_mask(np.isin(np.arange(LIMIT * far + 1 + LIMIT), [*others])),
+        ):
+            assert plain(a | b) == plain(RowSet.union([a, b])) == set(left) | others
+            assert plain(a & b) == set(left) & others
+            assert (plain(a - b), plain(b - a)) == (set(left) - others, others - set(left))
+            assert (a == b) == (set(left) == others)
+
+
+def test_scattered_ids_take_a_bit_each() -> None:
+    """GIVEN every third of a million rows THEN not 16 bytes a range, and the few ranges of a half are kept as such."""
+    third = RowSet.of_mask(np.arange(1_000_000) % 3 == 0)
+    assert third._bits is not None
+    assert third._bits.nbytes == 125_000
+    assert (len(third), third.n_ranges, list(third.ranges(2))) == (333_334, 333_334, [(0, 1), (3, 4)])
+    half = RowSet.of_mask(np.arange(1_000_000) < 500_000)
+    assert (half._bits, list(half.ranges())) == (None, [(0, 500_000)])
+
+
 class TestRepeats:
     @given(ids, ids)
     def test_surplus_visits_are_those_of_a_counter(self, visits: list[int], chosen: list[int]) -> None:
