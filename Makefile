@@ -8,7 +8,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+# pip compiles on one core. What is written for other versions of Python does not compile, and is not needed.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 
 STREAMING := .venv-streaming
 STREAMING_PIP := $(STREAMING)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -29,12 +31,14 @@ $(BIN)/python:
 
 $(VENV)/demo-is-installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[tensorflow]'
+	@$(COMPILE)
 	@touch $@
 
 # litdata asks for torchvision, of which there is no CPU build; it imports boto3, and torchvision only for images.
 $(VENV)/test-is-installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[test]' boto3
 	$(PIP) --no-deps litdata
+	@$(COMPILE)
 	@touch $@ $(VENV)/demo-is-installed
 
 # MosaicML Streaming asks for older transformers, numpy and xxhash than the rest of the tests, for torchvision, and for
