@@ -13,40 +13,19 @@ other; the state of the scan makes sure that it is called once for each batch, i
 from __future__ import annotations
 
 import functools
-import itertools
-import secrets
 from typing import Any
 
 import numpy as np
 
 from coverage_audit.adapters.choice import loaded
-from coverage_audit.adapters.feed import FEEDS, Feed, Rows
-from coverage_audit.adapters.keras import builds_a_model, callback_of
+from coverage_audit.adapters.feed import FEEDS, Feed
+from coverage_audit.adapters.keras import callback_of
 from coverage_audit.adapters.tf_elements import Element, element_of
+from coverage_audit.adapters.tf_feed import DatasetFeed
+from coverage_audit.adapters.tf_pipeline import OURS, made_of
 from coverage_audit.errors import UsageError
-from coverage_audit.identity.batches import Unknown
-from coverage_audit.locks import new_lock
 from coverage_audit.recorder.recorder import Recorder
-from coverage_audit.recorder.segment import Segment
 from coverage_audit.recorder.stream import Stream
-
-_OURS = "_audit_feed"
-_INFINITE = -1
-_BEHIND = "{}() behind wrap() changes which batches reach the loop: wrap the dataset last"
-_FIRST = 1 << 32
-"""What of a token says which iterator it is; what is below says how many batches it has shown."""
-
-# What Keras, or a script, may do to a recorded dataset so that its batches still reach the loop one by one, in order;
-# and whether each is still shown only when it is asked for.
-_IN_ORDER = {
-    "_OptionsDataset": True,
-    "_TakeDataset": True,
-    "_RepeatDataset": True,
-    "_MapDataset": True,
-    "_AssertCardinalityDataset": True,
-    "_PrefetchDataset": False,
-    "_ParallelMapDataset": False,
-}
 
 
 def takes(data: Any) -> bool:
@@ -64,7 +43,7 @@ def takes(data: Any) -> bool:
     kind = loaded("tensorflow", "data.Dataset")
     if kind is None or not isinstance(data, kind):
         return False
-    if any(hasattr(part, _OURS) for part in _made_of(data)):
+    if any(hasattr(part, OURS) for part in made_of(data)):
         raise UsageError("the loader is wrapped already: wrap the original loader once", slug="wrapped-twice")
     return True
 
@@ -105,139 +84,6 @@ def follow(data: Any, stream: Stream) -> tuple[Any, Feed] | str:
     feed = DatasetFeed(data, stream, element)
     feed.prompt = True
     return _shown(data, feed), feed
-
-
-class DatasetFeed(Feed):
-    """What the iterators of one recorded dataset show.
-
-    Each has a token of its own, given to it with its first batch. Where the cardinality is known, so is each one's end.
-    A checkpoint of an iterator holds its token, so one that was restored is known by it, also in another process.
-    """
-
-    def __init__(self, data: Any, stream: Stream, element: Element, *, standing: bool = False) -> None:
-        super().__init__(data, stream, standing=standing)
-        self.element = element
-        cardinality = int(data.cardinality())
-        self.length = cardinality if cardinality >= 0 else None
-        self.told_pass = cardinality != _INFINITE and not any(_repeats(part) for part in _made_of(data))
-        self.prompt = standing
-        self._tokens = itertools.count(1 + secrets.randbits(28))
-        self._open: dict[int, _Iteration] = {}
-        """By their tokens, the newest last."""
-        self._last: _Iteration | None = None
-        self._overlap = False
-        self._of_loop: _Iteration | None = None
-        self._behind: str | None = None
-        self._lock = new_lock(self)
-
-    def feeds(self, adapter: Any) -> bool:
-        return any(getattr(part, _OURS, None) is self for part in _made_of(getattr(adapter, "_dataset", None)))
-
-    def cannot_follow(self, adapter: Any) -> str | None:
-        """What is done to the dataset behind ``wrap()``; also tells whether batches are shown only when asked for."""
-        changed, prompt = _changed_behind(adapter._dataset, self)
-        if changed is not None:
-            return f"{changed}() behind wrap() changes which batches reach the model; wrap the dataset last"
-        self.prompt = prompt
-        return None
-
-    def iterated_by(self, data: Any) -> None:
-        """``data``, made of the recorded dataset, is about to be iterated."""
-        try:
-            changed, _ = _changed_behind(data, self)
-        except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
-            changed = f"something that is not known ({type(error).__name__})"
-        self._behind = None if changed is None else _BEHIND.format(changed)
-
-    def show(self, token: int, tensors: tuple[Any, ...]) -> int:
-        """A batch on its way out of the iterator with this token, 0 for one that shows its first. Returns its token
-        from then on."""
-        which, given = divmod(token, _FIRST)
-        with self._lock:
-            iteration = self._open.get(which)
-            if iteration is None:
-                iteration = self._opened(which if which else next(self._tokens), goes_on=which != 0)
-            elif which != next(reversed(self._open)):
-                self._overlap = True
-            self._last = iteration
-            segment = iteration.segment
-            if segment is not None:
-                self._record(segment, tensors, iteration.hidden)
-            if given + 1 == self.length:
-                self._end(iteration)
-            return iteration.token * _FIRST + given + 1
-
-    def end(self) -> None:
-        """An iterator of unknown length has no more: the newest one, unless several were used at once."""
-        with self._lock:
-            last = self._last
-            if self._overlap:
-                return
-            if last is not None and last.token in self._open:
-                self._end(last)
-            else:  # it never showed any
-                segment = self._begin()
-                if segment is not None:
-                    self.stream.end(segment, "exhausted")
-
-    def begin(self, adapter: Any) -> None:
-        super().begin(adapter)
-        self._of_loop = None
-
-    def over(self, adapter: Any) -> None:
-        super().over(adapter)
-        self._of_loop = None
-
-    def _opened(self, token: int, *, goes_on: bool) -> _Iteration:
-        """``goes_on``: it was restored from a checkpoint, so it is in the middle of some pass."""
-        iteration = self._open[token] = _Iteration(
-            token, self._begin(goes_on=goes_on), None if self.owner is not None else self._behind
-        )
-        if self.owner is not None and iteration.segment is not None:
-            self._of_loop = iteration
-        return iteration
-
-    def _begin(self, *, goes_on: bool = False) -> Segment | None:
-        """Nothing is recorded of what Keras takes to build a model: the loop begins the data anew."""
-        if not self.records(None) or (self.standing and builds_a_model()):
-            return None
-        if self._of_loop is not None and self._of_loop.token in self._open:
-            self._end(self._of_loop)  # a take() behind it; a loop takes nothing new before it has used up the old
-        segment = self.open(told_pass=self.told_pass and not goes_on)
-        segment.prompt = self.prompt
-        return segment
-
-    def _record(self, segment: Segment, tensors: tuple[Any, ...], hidden: str | None) -> None:
-        element = self.element
-        hidden = element.hidden or hidden
-        if hidden is not None:
-            self.stream.put(segment, lambda: (self.stream.found, Unknown(-1, hidden)))
-        elif element.rows is not None:
-            self.stream.put(segment, lambda: (self.stream.found, _rows(element, tensors)))
-        else:
-            self.stream.take(segment, element.packed(tensors))
-
-    def _end(self, iteration: _Iteration) -> None:
-        if iteration.segment is not None:
-            self.stream.end(iteration.segment, "exhausted")
-        del self._open[iteration.token]
-
-
-class _Iteration:
-    """One iterator; ``segment``: None where it is not recorded. ``hidden``: why it is not known what reaches the loop,
-    None where all does."""
-
-    __slots__ = ("hidden", "segment", "token")
-
-    def __init__(self, token: int, segment: Segment | None, hidden: str | None) -> None:
-        self.token = token
-        self.segment = segment
-        self.hidden = hidden
-
-
-def _rows(element: Element, tensors: tuple[Any, ...]) -> Rows:
-    assert element.rows is not None
-    return element.rows(tensors)
 
 
 def _shown(data: Any, feed: DatasetFeed) -> Any:
@@ -320,53 +166,18 @@ def _without_prefetch(data: Any) -> Any:
     return data.with_options(options)
 
 
-def _made_of(data: Any) -> list[Any]:
-    """The dataset and all that it is made of, as far as that shows."""
-    found, todo = [], [data]
-    while todo:
-        part = todo.pop()
-        inputs = getattr(part, "_inputs", None)
-        if part is not None:
-            found.append(part)
-        todo.extend(inputs() if callable(inputs) else ())
-    return found
-
-
-def _changed_behind(data: Any, feed: DatasetFeed) -> tuple[str | None, bool]:
-    """What was done to the dataset of ``feed`` to make ``data``, if batches then come otherwise than they are shown;
-    and whether each is shown only when it is asked for."""
-    prompt, part = True, data
-    while getattr(part, _OURS, None) is not feed:
-        name, inputs = type(part).__name__, part._inputs()
-        is_as_it_comes = getattr(part, "_deterministic", "default") == "false"
-        if name not in _IN_ORDER or len(inputs) != 1 or is_as_it_comes:
-            return name.removeprefix("_").removesuffix("Dataset").lower(), False
-        prompt, part = prompt and _IN_ORDER[name], inputs[0]
-    return None, prompt
-
-
 def _hear_iterations() -> None:
     """Know what is iterated of what is made of recorded datasets."""
     kind: Any = loaded("tensorflow", "data.Dataset")
     original = kind.__iter__
-    if hasattr(original, _OURS):
+    if hasattr(original, OURS):
         return
 
     @functools.wraps(original)
     def __iter__(self: Any) -> Any:
-        for feed in {feed for part in _made_of(self) if (feed := getattr(part, _OURS, None)) is not None}:
+        for feed in {feed for part in made_of(self) if (feed := getattr(part, OURS, None)) is not None}:
             feed.iterated_by(self)
         return original(self)
 
-    setattr(__iter__, _OURS, None)
+    setattr(__iter__, OURS, None)
     kind.__iter__ = __iter__
-
-
-def _repeats(part: Any) -> bool:
-    """Whether one iteration goes through the data several times, or nobody knows."""
-    import tensorflow as tf
-
-    if type(part).__name__ != "_RepeatDataset":
-        return False
-    count = tf.get_static_value(getattr(part, "_count", None))
-    return count is None or int(count) != 1
