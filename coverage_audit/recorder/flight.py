@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from coverage_audit.identity.batches import leaves
+from coverage_audit.identity.batches import Answer, leaves
 from coverage_audit.locks import new_lock
 
 AT_MOST = 32
@@ -34,21 +34,33 @@ class _Batch(NamedTuple):
     held: list[bytes]
 
 
+class _Kept(NamedTuple):
+    """What a trainer keeps of its peek. ``places``: the arrays by where they lie; alive, so that no address is used
+    twice. ``rows``: those of the batch when it was yielded."""
+
+    number: int
+    places: dict[tuple[int, tuple[int, ...]], Array]
+    rows: Answer
+
+
 class Flight:
     """The batches of one split that were yielded and not yet consumed, in order."""
 
-    __slots__ = ("__weakref__", "_batches", "_lock", "_peeked")
+    __slots__ = ("__weakref__", "_batches", "_kept", "_lock", "_peeked")
 
     def __init__(self) -> None:
         self._lock = new_lock(self)  # a prefetch thread adds while the training loop consumes
         self._batches: deque[_Batch] = deque(maxlen=AT_MOST)
         self._peeked: list[_Batch] = []
+        self._kept: list[_Kept] | None = None
+        """Those of the peek that goes on; None from the first step on, and once it was found out."""
 
     def begin(self) -> None:
         """A trainer begins to peek: what it had pulled before is dropped."""
         with self._lock:
             self._batches.clear()
             self._peeked.clear()
+            self._kept = []
 
     def replay(self) -> None:
         """The batches that were peeked at are handed out once more, from the memory they are kept in."""
@@ -56,23 +68,41 @@ class Flight:
             self._batches.clear()
             self._batches.extend(self._peeked)
 
-    def add(self, number: int, batch: Any, *, peeked: bool) -> None:
-        """A batch was yielded. Arrays that cannot be written to are not looked at, nor those of other libraries."""
-        memory = tuple(
-            _memory_of(leaf)
-            for leaf in leaves(batch)
-            if isinstance(leaf, np.ndarray) and leaf.flags.writeable and not leaf.dtype.hasobject
-        )
+    def add(self, number: int, batch: Any, rows: Answer, *, peeked: bool) -> list[int]:
+        """A batch was yielded. Arrays that cannot be written to are not looked after, nor those of other libraries.
+
+        Returns the numbers of the batches of a peek, this one among them, that lie in the same memory and held other
+        rows: what is replayed of them is not what was yielded. Told once for each peek.
+        """
+        arrays = [leaf for leaf in leaves(batch) if isinstance(leaf, np.ndarray)]
+        memory = tuple(_memory_of(leaf) for leaf in arrays if leaf.flags.writeable and not leaf.dtype.hasobject)
         one = _Batch(number, memory, [_held_by(where) or b"" for where in memory])
         with self._lock:
             self._batches.append(one)
             if peeked:
                 self._peeked.append(one)
+                return self._overwritten(_Kept(number, _places(arrays), rows))
+            return []
+
+    def _overwritten(self, one: _Kept) -> list[int]:
+        if self._kept is None:
+            return []
+        shared = [
+            each.number
+            for each in self._kept
+            if each.places.keys() & one.places.keys() and not _are_same(each.rows, one.rows)
+        ]
+        self._kept.append(one)
+        if shared:
+            self._kept = None
+            shared.append(one.number)
+        return shared
 
     def consumed(self, steps: int) -> list[int]:
         """``steps`` more are consumed. The numbers of those in flight that were written into; each is told once."""
         changed = []
         with self._lock:
+            self._kept = None
             for _ in range(len(self._batches)):
                 one = self._batches.popleft()
                 if _is_changed(one):
@@ -83,6 +113,16 @@ class Flight:
                 else:
                     self._batches.append(one)
         return changed
+
+
+def _places(arrays: list[Array]) -> dict[tuple[int, tuple[int, ...]], Array]:
+    return {(array.__array_interface__["data"][0], array.shape): array for array in arrays if array.size}
+
+
+def _are_same(one: Answer, other: Answer) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    return type(one) is type(other) and not isinstance(one, np.ndarray) and str(one) == str(other)
 
 
 def _is_changed(batch: _Batch) -> bool:

@@ -8,7 +8,6 @@ from coverage_audit.errors import UsageError
 from coverage_audit.model.run import SplitInfo
 from coverage_audit.model.shards import Shards
 from coverage_audit.recorder.flight import Flight
-from coverage_audit.recorder.peeked import Peeked
 
 
 @dataclass(slots=True, eq=False)
@@ -27,8 +26,6 @@ class Segment:
     peek: int | None = None
     yields: int = 0
     ended: str | None = None
-    peeked: Peeked | None = None
-    """What the trainer keeps of a peek; None for any other segment, and once it was found out."""
     prompt: bool = False
 
     @property
@@ -98,8 +95,6 @@ class Split:
         elif owner is not None and owner in self._peek_of:
             peek = self._peek_of[owner].number
         segment = Segment(number, self.passes if told_pass else pass_, opened_at, peek)
-        if is_peek:
-            segment.peeked = Peeked()
         self.segments += 1
         self.passes += told_pass
         self.last = segment

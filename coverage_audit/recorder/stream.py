@@ -68,9 +68,7 @@ class Stream:
             else:
                 self._write(writer, segment, self._found, rows, worker)
             if self.split.last_peek is not None:
-                self.split.flight.add(self.split.batches - 1, batch, peeked=segment.is_peek)
-            if segment.peeked is not None:
-                self._peeked(writer, segment, batch, rows.rows if isinstance(rows, Identified) else rows)
+                self._put_in_flight(writer, segment, batch, rows.rows if isinstance(rows, Identified) else rows)
         except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
             writer.fail(error)
         return batch
@@ -164,16 +162,15 @@ class Stream:
             if writer.quiet_at is not None:
                 self._settle(writer, segment)
 
-    def _peeked(self, writer: Writer, segment: Segment, batch: Any, rows: Answer) -> None:
-        """A trainer keeps this batch for later: are its arrays those of another one that it keeps?"""
-        assert segment.peeked is not None
-        overwritten = segment.peeked.add(self.split.batches - 1, batch, rows)
+    def _put_in_flight(self, writer: Writer, segment: Segment, batch: Any, rows: Answer) -> None:
+        """Look after this batch until its step. Are its arrays those of another one that the trainer keeps?"""
+        split = self.split
+        overwritten = split.flight.add(split.batches - 1, batch, rows, peeked=segment.is_peek)
         if overwritten:
-            segment.peeked = None
             reason = "the loader writes every batch into the same memory, and the trainer keeps those it peeked at"
             self._overwritten(writer, overwritten, reason)
             warn(
-                f"{self.split.info.name}: {reason}: what it replays is not what it peeked at, and rows are trained "
+                f"{split.info.name}: {reason}: what it replays is not what it peeked at, and rows are trained "
                 "again in place of others. Yield a new array for each batch (batch.copy())"
             )
 

@@ -14,10 +14,14 @@ from hypothesis import strategies as st
 from coverage_audit.recorder.flight import Flight
 
 
+def rows_of(number: int) -> npt.NDArray[np.int64]:
+    return np.arange(16 * number, 16 * number + 16)
+
+
 def flight_of(*batches: Any) -> Flight:
     flight = Flight()
     for number, batch in enumerate(batches):
-        flight.add(number, batch, peeked=number < 2)
+        flight.add(number, batch, rows_of(number), peeked=number < 2)
     return flight
 
 
@@ -50,7 +54,7 @@ def test_parts_of_a_larger_array_are_looked_after_when_nobody_has_them_any_more(
     x = batch(0)
     flight = Flight()
     for number in range(2):
-        flight.add(number, x[8 * number : 8 * number + 8], peeked=False)
+        flight.add(number, x[8 * number : 8 * number + 8], rows_of(number), peeked=False)
     np.random.default_rng(0).shuffle(x)
     assert flight.consumed(1) == [0, 1]
 
@@ -106,3 +110,63 @@ def test_a_batch_filled_anew_is_seen_whatever_its_shape(rows: int, columns: int,
     flight = flight_of(x)
     x[:] = random.normal(size=x.shape)
     assert flight.consumed(1) == [0]
+
+
+class TestPeeks:
+    """A trainer keeps what it peeked at, and replays it."""
+
+    def test_batches_of_other_rows_in_the_same_memory_are_told_once(self) -> None:
+        """GIVEN one array for all batches WHEN it is filled for the second THEN neither is what will be replayed."""
+        x = batch(0)
+        flight = Flight()
+        flight.begin()
+        assert flight.add(4, (x, 1), rows_of(0), peeked=True) == []
+        x[:] = batch(1)
+        assert flight.add(5, (x, 2), rows_of(1), peeked=True) == [4, 5]
+        assert flight.add(6, (x, 3), rows_of(2), peeked=True) == []
+
+    def test_also_in_what_the_trainer_cannot_write_into(self) -> None:
+        x = batch(0)
+        shown = x.view()
+        shown.flags.writeable = False
+        flight = Flight()
+        flight.begin()
+        assert flight.add(0, shown, rows_of(0), peeked=True) == []
+        assert flight.add(1, shown[:], rows_of(1), peeked=True) == [0, 1]
+
+    @pytest.mark.parametrize(
+        "second",
+        [(lambda x: x, 0), (lambda x: x[:8], 1), (lambda x: x.copy(), 1), (lambda x: x[:0], 1)],
+        ids=["of the same rows", "of another shape", "of its own memory", "empty"],
+    )
+    def test_other_batches_are_not(self, second: tuple[Any, int]) -> None:
+        x = batch(0)
+        flight = Flight()
+        flight.begin()
+        flight.add(0, x[:0] if second[0](x).size == 0 else x, rows_of(0), peeked=True)
+        assert flight.add(1, second[0](x), rows_of(second[1]), peeked=True) == []
+
+    def test_nor_what_comes_behind_the_peek(self) -> None:
+        """GIVEN a buffer that is filled again when the replayed batches are used up THEN they were what they were."""
+        x = batch(0)
+        flight = Flight()
+        flight.begin()
+        flight.add(0, x, rows_of(0), peeked=True)
+        assert flight.add(1, x, rows_of(1), peeked=False) == []
+
+    def test_batches_of_an_earlier_peek_are_forgotten(self) -> None:
+        x = batch(0)
+        flight = Flight()
+        for number in range(2):
+            flight.begin()
+            assert flight.add(number, x, rows_of(number), peeked=True) == []
+
+    def test_arrays_are_kept_no_longer_than_the_peek(self) -> None:
+        x = batch(0)
+        rest = weakref.ref(x)
+        flight = Flight()
+        flight.begin()
+        flight.add(0, x, rows_of(0), peeked=True)
+        flight.consumed(1)
+        del x
+        assert rest() is None
