@@ -57,9 +57,9 @@ def own_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     yield
     assert sorted(os.listdir(tmp_path)) == ["tmp"]
     assert os.listdir(tmp_path / "tmp") == []
-    from coverage_audit.recorder import writer
+    from coverage_audit.recorder import open_writers
 
-    assert writer._writers == {}
+    assert open_writers._writers == {}
 
 
 @pytest.mark.parametrize("loader", [batches(), Fresh(), Items()], ids=["list", "iterable", "items"])

@@ -172,15 +172,15 @@ class Session:
 
     def close(self) -> None:
         """Nothing more is recorded in this process; every log is closed."""
-        writer = sys.modules.get("coverage_audit.recorder.writer")
-        if writer is not None:
-            writer.close_all()
+        writers = sys.modules.get("coverage_audit.recorder.open_writers")
+        if writers is not None:
+            writers.close_all()
 
     def take_over(self) -> None:
         """Say what recorders have to say, in words for a user of ours, and close them: their own exit handler may be
         too early."""
+        from coverage_audit.recorder.open_writers import close_all
         from coverage_audit.recorder.speech import SPEECH
-        from coverage_audit.recorder.writer import close_all
 
         SPEECH.say = self.note
         SPEECH.word = functools.partial(remedy_of, self.options)

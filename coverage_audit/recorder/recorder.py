@@ -18,13 +18,14 @@ from coverage_audit.identity.ladder import Ladder
 from coverage_audit.model.contract import Contract
 from coverage_audit.model.event import MarkKind
 from coverage_audit.model.run import SplitInfo
+from coverage_audit.recorder.open_writers import writer_at
 from coverage_audit.recorder.place import find_place
 from coverage_audit.recorder.reading import install, uninstall
 from coverage_audit.recorder.segment import Segment, Split
 from coverage_audit.recorder.skipped import REASON, REMEDY, Skipped
 from coverage_audit.recorder.stream import Stream
 from coverage_audit.recorder.ways import choose_way
-from coverage_audit.recorder.writer import LogOptions, warn, writer_at
+from coverage_audit.recorder.writer import LogOptions, warn
 from coverage_audit.sources.dataset import Dataset
 from coverage_audit.sources.home import home_of
 

@@ -6,20 +6,17 @@ from then on batches pass by unrecorded.
 
 from __future__ import annotations
 
-import atexit
-import concurrent.futures.thread  # noqa: F401 - pyarrow wants it at exit, when Python takes no new exit hooks
-import os
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from coverage_audit.errors import RecordingWarning, UsageError
+from coverage_audit.errors import RecordingWarning
 from coverage_audit.model.event import Mark, MarkKind
 from coverage_audit.model.run import SplitInfo
 from coverage_audit.model.shards import Shards
@@ -44,13 +41,14 @@ class LogOptions:
 
 
 class Writer:
-    """Appends the events of one process to one log. Made by :func:`writer_at`.
+    """Appends the events of one process to one log. Made by :func:`~coverage_audit.recorder.open_writers.writer_at`.
 
     ``recording`` turns False when recording stopped, for whatever reason. Hold ``lock`` around what belongs together.
-    In a forked child the writer begins anew, with a process number of its own, at its first event.
+    In a forked child the writer begins anew, with a process number of its own, at its first event. ``forget`` is called
+    when it closes.
     """
 
-    def __init__(self, path: Path, options: LogOptions, place: Place) -> None:
+    def __init__(self, path: Path, options: LogOptions, place: Place, forget: Callable[[Writer], None]) -> None:
         self.path = path
         self.options = options
         self.place = place
@@ -64,6 +62,7 @@ class Writer:
         self.trainer: Any = None
         """What the adapter of a trainer remembers between its callbacks."""
         self.trainer_busy = False
+        self._forget = forget
         self._failure: str | None = None
         self._failure_marked = False
         self._forked = False
@@ -98,7 +97,7 @@ class Writer:
         if self.journal is None and self.recording:
             self.journal = self._start(replace(self.options, run_id=self.log.run_id))
             self._declare()
-            _close_at_exit_of_child(self)
+            self.close_at_exit_of_child()
         return self.journal
 
     def mark(self, kind: MarkKind, split: str = "", **data: Any) -> None:
@@ -158,9 +157,7 @@ class Writer:
 
     def close(self) -> None:
         """End the log: a last mark, and its Parquet parts if it is small. Closing twice is closing once."""
-        with _registry_lock:
-            if _writers.get(self.path) is self:
-                del _writers[self.path]
+        self._forget(self)
         with self.lock:
             journal, self.journal = self.journal, None
             self.recording = False
@@ -184,6 +181,24 @@ class Writer:
                 )
             finally:
                 self.log.close()
+
+    def close_at_exit_of_child(self) -> None:
+        """multiprocessing ends its children without atexit, by finalizers of its own."""
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None:
+            util.Finalize(None, self.close, exitpriority=0)
+
+    def begin_again_in_child(self) -> None:
+        """After a fork: the parent goes on writing its journal, this process needs its own."""
+        self.lock = threading.RLock()
+        self.journal = None
+        self.trainer = None
+        self.trainer_busy = False
+        self._forked = True
+        for split in self.splits:
+            split.batches = split.consumed = 0
+            split.in_fit = False
+            split.reasons.clear()
 
     def _start(self, options: LogOptions) -> Journal:
         place = self.place
@@ -229,45 +244,6 @@ class Writer:
 
             finish_writer(self.log.state, self.log.stem)
 
-    def _begin_again_in_child(self) -> None:
-        """After a fork: the parent goes on writing its journal, this process needs its own."""
-        self.lock = threading.RLock()
-        self.journal = None
-        self.trainer = None
-        self.trainer_busy = False
-        self._forked = True
-        for split in self.splits:
-            split.batches = split.consumed = 0
-            split.in_fit = False
-            split.reasons.clear()
-
-
-_writers: dict[Path, Writer] = {}
-_registry_lock = threading.RLock()
-
-
-def writer_at(log: str | Path, options: LogOptions, place: Place) -> Writer:
-    """The writer of this process in this log; opens the log if there is none yet.
-
-    Raises what :func:`~coverage_audit.runlog.identity.open_log` raises, and :class:`UsageError` (other-run) if this
-    process already records into the log under another run id.
-    """
-    path = Path(os.path.realpath(log))
-    with _registry_lock:
-        writer = _writers.get(path)
-        if writer is None:
-            writer = _writers[path] = Writer(path, options, place)
-            process = sys.modules.get("multiprocessing.process")
-            if process is not None and process.parent_process() is not None:
-                _close_at_exit_of_child(writer)
-        elif options.run_id not in (None, writer.log.run_id):
-            raise UsageError(
-                f"run_id={options.run_id!r}: this process is recording run {writer.log.run_id!r} into {path.name}; "
-                "close that recorder first, or choose another log=",
-                slug="other-run",
-            )
-        return writer
-
 
 def warn(message: str) -> None:
     """As :data:`SPEECH` says; where that raises, a line on stderr if there is one, as training must go on."""
@@ -285,27 +261,3 @@ def warn(message: str) -> None:
 def _ends_by_interrupt() -> bool:
     """Whether Python is about to end by SIGINT: the imports that parts need would make it end with status 1 instead."""
     return getattr(sys, "last_type", None) is KeyboardInterrupt
-
-
-def close_all() -> None:
-    """Close every log of this process; done at exit."""
-    for writer in tuple(_writers.values()):
-        writer.close()
-
-
-def _close_at_exit_of_child(writer: Writer) -> None:
-    """multiprocessing ends its children without atexit, by finalizers of its own."""
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util.Finalize(None, writer.close, exitpriority=0)
-
-
-def _after_fork_in_child() -> None:
-    global _registry_lock  # noqa: PLW0603 - a thread that held the old lock does not exist here
-    _registry_lock = threading.RLock()
-    for writer in _writers.values():
-        writer._begin_again_in_child()
-
-
-atexit.register(close_all)
-os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coverage_audit.recorder import writer as writers
+from coverage_audit.recorder import open_writers
 
 
 @pytest.fixture(autouse=True)
@@ -14,5 +14,5 @@ def _closed_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("RUN_ID", "LOG", "DISABLE", "INHERITED"):
         monkeypatch.delenv(f"COVERAGE_AUDIT_{name}", raising=False)
     yield
-    for writer in tuple(writers._writers.values()):
+    for writer in tuple(open_writers._writers.values()):
         writer.close()
