@@ -57,6 +57,7 @@ class Writer:
     """One process that records. ``world_size`` is how many ranks it expects in all.
 
     ``member``: which of several processes of one rank that read the same rows it is, -1 where there is but one.
+    ``imported``: the format of the log that its record was made of, "" where it recorded itself.
     """
 
     attempt: int
@@ -67,6 +68,7 @@ class Writer:
     host: str = ""
     splits: tuple[SplitInfo, ...] = ()
     member: int = -1
+    imported: str = ""
 
     @property
     def name(self) -> str:
@@ -95,6 +97,11 @@ class RunInfo:
     run_id: str
     writers: tuple[WriterEnd, ...] = ()
     datasets: dict[str, Shards] = field(default_factory=dict)
+
+    @property
+    def imported(self) -> str:
+        """The format of the log that it was made of by `coverage-audit import`, "" where it was recorded."""
+        return next((w.writer.imported for w in self.writers if w.writer.imported), "")
 
     @property
     def attempts(self) -> int:

@@ -24,7 +24,7 @@ FOLLOW = (
 # Words of a reason or its detail, the more telling ones first.
 BY_WORDS = (
     ("the imported log", LINES),
-    ("no column '__row__'", COLUMN),
+    ("the examples have no column", COLUMN),
     ("Dataset.index()", INDEX),
     ("rows that are not in the data", TRANSFORM),
     ("no data is declared", DECLARE),

@@ -71,10 +71,14 @@ def _regular(rows: RowSet, low: int, high: int) -> Stride | None:
     """Gaps of one length at one distance over [low, high), but for those that its ends cut."""
     if rows.n_ranges < FEWEST:
         return None
-    period, length = int(rows.starts[2] - rows.starts[1]), int(rows.stops[1] - rows.starts[1])
-    first = int(rows.starts[1]) - period - low
-    stride = Stride(first, length, period)
-    return stride if rows == _gaps(stride, low, high) else None
+    starts, stops = rows.starts, rows.stops
+    period, length = int(starts[2] - starts[1]), int(stops[1] - starts[1])
+    first, last = int(starts[1]) - period, int(starts[-1])
+    inner = (np.diff(starts[1:]) == period).all() and (stops[1:-1] - starts[1:-1] == length).all()
+    ends = (int(starts[0]), int(stops[0])) == (max(first, low), first + length)
+    if not (inner and ends and int(stops[-1]) == min(last + length, high) and last + period >= high):
+        return None
+    return Stride(first - low, length, period)
 
 
 def _gaps(stride: Stride, low: int, high: int) -> RowSet:

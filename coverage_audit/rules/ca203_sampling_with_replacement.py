@@ -14,7 +14,8 @@ Permute the rows once per pass and cut the permutation into batches; `RandomSamp
 loss instead of in the sampler.
 
 ## When it is fine
-When it is wanted, as in bootstrap or class-balanced sampling: `contract="with-replacement"` makes it a note.
+When it is wanted, as in bootstrap or class-balanced sampling: `contract="with-replacement"` makes it a note. Under
+`contract="subset"` rows may be left out, and that others are repeated warns.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def check(counts: SplitCounts, limits: Limits) -> Iterator[Evidence]:
     contract = counts.info.contract
     tolerated = contract.per == "run" or (contract.tolerates_missed and contract.tolerates_repeats)
     evenly = dispersion <= limits.even
+    without = "draw the part without replacement" if contract.tolerates_missed else "permute the rows once per pass"
     yield Evidence(
         message=f"an epoch of {number(round(mean * n / len(epochs)))} draws leaves out {100 * share:.0f} % of "
         f"{several(n, 'row')} and repeats others",
@@ -73,12 +75,13 @@ def check(counts: SplitCounts, limits: Limits) -> Iterator[Evidence]:
             if evenly
             else ", and not evenly: some rows are much more likely than others"
         ),
-        fix="" if tolerated else "permute the rows once per pass, or declare contract='with-replacement'",
+        fix="" if tolerated else f"{without}, or declare contract='with-replacement'",
         epochs=tuple(e.epoch for e in epochs),
         rows=epochs[0].missed,
         count=sum(c.missed.size for c in claims),
         claims=claims,
-        severity=Severity.INFO if tolerated else None,
+        # Of a subset nobody promised all rows: what remains are repeats, which warn.
+        severity=Severity.INFO if tolerated else Severity.WARNING if contract.tolerates_missed else None,
         numbers={"dispersion": round(dispersion, 3), "left_out": round(share, 4), "even": evenly},
     )
 

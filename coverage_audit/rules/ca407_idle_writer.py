@@ -84,7 +84,7 @@ def _workers(counts: SplitCounts) -> Iterator[Evidence]:
         if len(missing) > 1
         else f"loader {_named('worker', idle)}{where} never gave a batch",
         cause="there are fewer parts of the data than workers, or what these were given holds nothing",
-        fix=f"use at most {number(len(active[first]))} workers, or divide the data into more parts",
+        fix=f"use at most {several(len(active[first]), 'worker')}, or divide the data into more parts",
         count=total,
         numbers={"workers": {str(rank): gone for rank, gone in missing.items()}},
     )

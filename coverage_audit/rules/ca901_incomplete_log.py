@@ -11,7 +11,8 @@ What is not in the record may have happened or not. No verdict on coverage can s
 ## How to fix it
 If the run was killed, this is the truth about it: everything yielded until then is in the log. If it still runs, look
 again later. If the loop simply stopped iterating, close the recorder (`gen.recorder.close()`) or declare
-steps_per_epoch so that epochs can be told. Under `coverage-audit run`, `--per run` judges all that was recorded as one.
+steps_per_epoch so that epochs can be told. Under `coverage-audit run`, `--per run` judges all that was recorded as one;
+of a log that was imported, `coverage-audit import` takes --steps-per-epoch, --finished and --per.
 
 ## When it is fine
 To look at a run under way: `--allow-incomplete` judges what is there.
@@ -65,11 +66,23 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
         yield Evidence(
             message=f"no complete {unit} was recorded: {several(counts.steps, 'step')} so far",
             cause="" if known else "nothing says where an epoch ends, and no pass of the data could be told",
-            fix="record to the end of an epoch"
+            fix=_import_anew(counts)
+            if counts.run.imported
+            else "record to the end of an epoch"
             if known
             else "judge per run (--per run of `coverage-audit run`), declare steps_per_epoch, or attach gen.callback()",
             numbers={"steps": counts.steps},
         )
+
+
+def _import_anew(counts: SplitCounts) -> str:
+    options = {
+        "trainer": "--finished if the run ended there",
+        "steps_per_epoch": "--steps-per-epoch with the steps that an epoch has",
+    }.get(counts.epochs_from, "--steps-per-epoch if epochs have a length")
+    return (
+        f"import it again, `coverage-audit import {counts.run.imported} ...`: {options}, --per run to judge all as one"
+    )
 
 
 def _writer(end: WriterEnd) -> Iterator[Evidence]:
@@ -77,7 +90,9 @@ def _writer(end: WriterEnd) -> Iterator[Evidence]:
     for failure in end.failures:
         yield Evidence(
             message=f"recording stopped in {who}: {failure}",
-            fix="see the warning in the run's output; what was recorded before is counted",
+            fix="import the whole file; what comes before its end is counted"
+            if end.writer.imported
+            else "see the warning in the run's output; what was recorded before is counted",
             numbers={"writer": end.writer.name},
         )
     if end.state == "open":

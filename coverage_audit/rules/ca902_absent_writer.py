@@ -44,7 +44,9 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
         yield Evidence(
             message=f"{which} of {number(n)} left no record{again}",
             cause="their part of the data may have been read or not",
-            fix="give the report all the logs of the run; wrap the loader on every rank",
+            fix="import the logs of all ranks together"
+            if counts.run.imported
+            else "give the report all the logs of the run; wrap the loader on every rank",
             count=len(absent),
             numbers={"attempt": attempt, "expected": n, "absent": absent},
         )

@@ -28,8 +28,10 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     if counts.shards is None:
         yield Evidence(
             message="no dataset was declared, so missed rows cannot be told",
-            fix='declare it: `coverage-audit run --data "shards/x_*.npy" ...`, or ca.Dataset.open("shards/x_*.npy") or '
-            "ca.Dataset.of(n_rows) for wrap()",
+            fix='give it to the report, --dataset "shards/x_*.npy", or to the import, --data or --rows'
+            if counts.run.imported
+            else 'declare it: `coverage-audit run --data "shards/x_*.npy" ...`, or ca.Dataset.open("shards/x_*.npy") '
+            "or ca.Dataset.of(n_rows) for wrap()",
         )
     elif counts.shards.rows == 0:
         yield Evidence(message="the declared dataset has no rows", fix="declare the data the run really reads")

@@ -81,6 +81,7 @@ def writer_of(stem: str, facts: Mapping[str, Any]) -> Writer:
         host=str(facts.get("host", "")),
         splits=tuple(SplitInfo.from_json(s.pop("name"), s) for s in splits),
         member=int(facts.get("member", -1)),
+        imported=str(facts.get("facts", {}).get("imported", "")),
     )
 
 
