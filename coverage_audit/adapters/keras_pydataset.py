@@ -22,6 +22,7 @@ from coverage_audit.adapters.choice import loaded
 from coverage_audit.adapters.feed import FEEDS, Feed, Rows
 from coverage_audit.adapters.keras import builds_a_model, callback_of, who_iterates
 from coverage_audit.identity.batches import Answer, Identified, Unknown
+from coverage_audit.identity.explicit import Explicit
 from coverage_audit.model.event import BatchRows
 from coverage_audit.recorder.proxy import LoaderProxy, wrap_loader
 from coverage_audit.recorder.recorder import Recorder
@@ -159,10 +160,12 @@ def _without_ids(adapter: Any, batch: Any) -> Any:
 
 def _read_early(module: Any, uid: Any, batch: Any) -> Any:
     """In the thread of Keras that has made a batch: its ids may be a view of what the dataset shuffles while the batch
-    waits in a queue. Batches of other processes are copies by themselves."""
+    waits in a queue. Batches of other processes are copies by themselves.
+
+    Rows that the other parts of a batch show are read when it is delivered: what is trained on is shuffled as well."""
     data = getattr(module, "_SHARED_SEQUENCES", {}).get(uid)
     feed = None if getattr(data, "use_multiprocessing", True) else FEEDS.of(data)
-    if feed is not None and feed.stream.way.alters:
+    if feed is not None and isinstance(feed.stream.way, Explicit):
         rest, rows = feed.stream.identify(batch)
         _early[id(batch)] = batch, rest, _copied(rows)
         while len(_early) > _WAITING_AT_MOST:
