@@ -6,6 +6,7 @@ Row 0 is a row: every boundary here is an ordinary integer, none is tested for t
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -191,6 +192,20 @@ class RowSet:
             return inside
         at = np.searchsorted(self.starts, values, side="right") - 1
         return (at >= 0) & (values < self.stops[np.maximum(at, 0)])
+
+    def counts_between(self, edges: Ints) -> Ints:
+        """How many ids lie in ``[edges[i], edges[i + 1])``, for ascending ``edges`` (two at least): one fewer numbers."""
+        if self._bits is not None and len(edges) << 6 < self._n_bits:  # else a look at each range is no more work
+            inside = self.mask(self._n_bits)
+            return np.array([np.count_nonzero(inside[a:b]) for a, b in itertools.pairwise(edges.tolist())], np.int64)
+        starts, stops = self._ranges()
+        if not len(starts):
+            return np.zeros(len(edges) - 1, np.int64)
+        lengths = np.concatenate(([0], np.cumsum(stops - starts)))
+        at = np.searchsorted(starts, edges, side="right") - 1
+        safe = np.maximum(at, 0)
+        below = np.where(at >= 0, lengths[safe] + np.minimum(edges, stops[safe]) - starts[safe], 0)
+        return np.diff(below).astype(np.int64)
 
     def __and__(self, other: RowSet) -> RowSet:
         if not self.size or not other.size:

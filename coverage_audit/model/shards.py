@@ -74,15 +74,7 @@ class Shards:
         """int64, len(self): how many of ``rows`` (inside 0..n_ids-1) lie in each shard."""
         if not len(self.items):
             return np.zeros(0, np.int64)
-        starts, stops = rows.starts, rows.stops
-        if not len(starts):
-            return np.zeros(len(self.items), np.int64)
-        lengths = np.concatenate(([0], np.cumsum(stops - starts)))
-        at = np.searchsorted(starts, self.offsets, side="right") - 1
-        safe = np.maximum(at, 0)
-        partial = np.minimum(self.offsets, stops[safe]) - starts[safe]
-        below = np.where(at >= 0, lengths[safe] + partial, 0)
-        return np.diff(below).astype(np.int64)
+        return rows.counts_between(self.offsets)
 
     @cached_property
     def fingerprint(self) -> str:

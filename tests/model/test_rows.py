@@ -136,6 +136,15 @@ def test_bits_are_the_same_set_as_ranges(left: list[int], more: int, right: list
             assert (a == b) == (set(left) == others)
 
 
+@given(ids, st.lists(st.integers(0, 200), min_size=2, max_size=9), st.sampled_from([LIMIT, 3000]))
+def test_ids_between_edges_are_counted(values: list[int], edges: list[int], length: int) -> None:
+    scattered = list(range(0, length, 2)) if length > LIMIT else []
+    expected = [sum(a <= i < b for i in {*values, *scattered}) for a, b in itertools.pairwise(sorted(edges))]
+    mask = np.isin(np.arange(length), [*values, *scattered])
+    for rows in (RowSet.of_ids([*values, *scattered]), RowSet.of_mask(mask)):
+        assert rows.counts_between(np.array(sorted(edges), np.int64)).tolist() == expected
+
+
 def test_scattered_ids_take_a_bit_each() -> None:
     """GIVEN every third of a million rows THEN not 16 bytes a range, and the few ranges of a half are kept as such."""
     third = RowSet.of_mask(np.arange(1_000_000) % 3 == 0)
