@@ -11,32 +11,30 @@ from it: states are saved and loaded with the weights. Nothing is added to a sta
 
 from __future__ import annotations
 
-import functools
 import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from coverage_audit.adapters import torch_iterators, torch_trainers
+from coverage_audit.adapters import torch_iterators, torch_plan, torch_resuming, torch_trainers
 from coverage_audit.adapters.choice import loaded
 from coverage_audit.adapters.keras_dataloader import feed_of
 from coverage_audit.adapters.plain import wrap_plain
-from coverage_audit.adapters.tellers import teller_for
 from coverage_audit.adapters.torch_held import HeldStream
 from coverage_audit.adapters.torch_inband import Looker, Tagging, Tallied, Tally
-from coverage_audit.adapters.torch_order import FileOrder
-from coverage_audit.adapters.torch_rows import Positions, positions_of
+from coverage_audit.adapters.torch_notes import Notes
+from coverage_audit.adapters.torch_plan import Plan
+from coverage_audit.adapters.torch_rows import Positions
+from coverage_audit.adapters.torch_standin import stand_in
 from coverage_audit.adapters.torch_state import tag_of
-from coverage_audit.adapters.torch_watch import Plan, Watch
+from coverage_audit.adapters.torch_watch import Watch
 from coverage_audit.errors import UsageError
-from coverage_audit.identity.ladder import Ladder
 from coverage_audit.locks import new_lock
 from coverage_audit.model.event import MarkKind
 from coverage_audit.recorder.recorder import Recorder
 from coverage_audit.recorder.stream import Stream
 from coverage_audit.recorder.writer import warn
-from coverage_audit.sources.files import WITHOUT_ARRAYS
 
 _MODULE = "torch.utils.data.dataloader"
 
@@ -51,9 +49,6 @@ class Recorded:
     looker: Looker | None
 
 
-_HANDING_ON = frozenset(("torch", "torchdata", "accelerate", "streaming", "litdata"))
-"""Whose loaders give a loop what their iterators give, or have an adapter that knows better."""
-
 _recorded: dict[int, Recorded] = {}
 """By the ids of their loaders, for as long as these live."""
 made_of: weakref.WeakKeyDictionary[Any, Recorded] = weakref.WeakKeyDictionary()
@@ -61,7 +56,6 @@ made_of: weakref.WeakKeyDictionary[Any, Recorded] = weakref.WeakKeyDictionary()
 _lock = new_lock(sys.modules[__name__])
 _moved: list[str] | None = None
 """What was found when the hooks were to be put in place; None before."""
-_with_makers: weakref.WeakSet[type] = weakref.WeakSet()
 
 
 def takes(loader: Any) -> bool:
@@ -86,7 +80,9 @@ def adapt(loader: Any, recorder: Recorder) -> Any:
         return wrap_plain(loader, recorder)
     plan = _register(loader, recorder, recorder.stream)
     if isinstance(recorder, Recorder):
-        plan.feed = feed_of(loader, recorder.stream, sized=not _is_iterable(loader), unseen=_own_iteration(loader))
+        plan.feed = feed_of(
+            loader, recorder.stream, sized=not torch_plan.is_iterable(loader), unseen=torch_plan.own_iteration(loader)
+        )
     torch_trainers.install()
     if loader.num_workers:
         recorder.stream.mark(MarkKind.WORKERS, count=int(loader.num_workers))
@@ -112,11 +108,11 @@ def take_over(loader: Any, recorder: Recorder, *, held: bool = False) -> None:
 
 
 def _register(loader: Any, recorder: Recorder, stream: Stream) -> Plan:
-    plan, looker = _plan(loader, stream)
+    plan, looker = torch_plan.plan_of(loader, stream)
     key = id(loader)
     with _lock:
         _recorded[key] = Recorded(weakref.ref(loader, lambda _: _recorded.pop(key, None)), recorder, plan, looker)
-    _hear_makers(type(loader))
+    torch_resuming.hear_makers(type(loader), _saved, _lock)
     return plan
 
 
@@ -137,49 +133,6 @@ def recorded(loader: Any) -> Recorded | None:
     """What is known of a recorded loader; None for any other."""
     known = _recorded.get(id(loader))
     return known if known is not None and known.loader() is loader else None
-
-
-def _plan(loader: Any, stream: Stream) -> tuple[Plan, Looker | None]:
-    """How this loader's rows are known: as the user says, by its indices, or in the process that makes its batches."""
-    plan = Plan(stream, batched=loader.batch_sampler is not None)
-    way = _all_ways(stream)
-    if way is None or way.made_of is None:
-        return plan, None
-    plan.unseen = _own_iteration(loader)
-    if plan.unseen is not None:
-        return plan, None
-    dataset, plan.verify_every, _ = way.made_of
-    positions = _positions(loader, stream)
-    if isinstance(positions, str):
-        plan.reason = positions
-    elif positions is None:
-        told = teller_for(loader.dataset, dataset) if _is_iterable(loader) else None
-        plan.telling, plan.reason = (None, told) if isinstance(told, str) else (told, None)
-    if all(path is None or path.name.endswith(WITHOUT_ARRAYS) for path in dataset.paths):
-        return plan, None  # nothing that could be found in a batch
-    if isinstance(positions, Positions):
-        plan.files = FileOrder(dataset)
-        return plan, None
-    return plan, Looker(way, *way.made_of)
-
-
-def _all_ways(stream: Stream) -> Ladder | None:
-    """The ladder, where the user leaves it to us how rows are known and says what the data is."""
-    way = stream.way
-    asked = isinstance(way, Ladder) and way.made_of is not None and stream.split.shards is not None
-    return way if asked and isinstance(way, Ladder) else None
-
-
-def _positions(loader: Any, stream: Stream) -> Positions | str | None:
-    """What positions in the loader's dataset are now; see :func:`positions_of`."""
-    way, shards = _all_ways(stream), stream.split.shards
-    if way is None or way.made_of is None or shards is None or _is_iterable(loader):
-        return None
-    return positions_of(loader.dataset, shards.n_ids, way.made_of[0])
-
-
-def _is_iterable(loader: Any) -> bool:
-    return isinstance(loader.dataset, sys.modules["torch"].utils.data.IterableDataset)
 
 
 def _install() -> list[str]:
@@ -207,8 +160,9 @@ def _prepare(iterator: Any, loader: Any) -> None:
         if known is None:
             return
         torch_trainers.install()
-        torch_iterators.adopt(iterator, _watch(known, loader))
-        _tag(known, iterator)
+        watch = _watch(known, loader)
+        torch_iterators.adopt(iterator, watch)
+        _tag(known, iterator, watch)
     except Exception as error:  # noqa: BLE001 - recording must not end a training run, whatever fails in it
         if known is not None and known.recorder.stream.writer is not None:
             known.recorder.stream.writer.fail(error)
@@ -217,7 +171,9 @@ def _prepare(iterator: Any, loader: Any) -> None:
 def _watch(known: Recorded, loader: Any) -> Watch:
     plan = known.plan
     # Each time anew: Subset.indices may be others by now. Workers have the dataset as it is when they are made.
-    positions = _positions(loader, plan.stream)
+    positions = torch_plan.positions_now(loader, plan)
+    if isinstance(positions, str):
+        plan.reason = positions
     goes_on = plan.telling is not None and plan.telling.goes_on(loader)
     state = getattr(loader, "next_iter_state", None)
     if state is not None and not isinstance(plan.stream, HeldStream):
@@ -229,80 +185,33 @@ def _watch(known: Recorded, loader: Any) -> Watch:
     return Watch(
         plan,
         positions if isinstance(positions, Positions) else None,
-        trusted=_drops_nothing(loader),
+        trusted=torch_plan.drops_nothing(loader),
         resumed=goes_on,
         building=state is not None,
     )
 
 
-def _own_iteration(loader: Any) -> str | None:
-    """Why it is not known which batches the loop gets of those that torch makes; None where it gets all of them."""
-    owner = next(kind for kind in type(loader).__mro__ if "__iter__" in vars(kind))
-    if owner.__module__.partition(".")[0] in _HANDING_ON:
-        return None
-    return f"{owner.__name__} has an __iter__ of its own, which may give the loop others than the batches of its loader"
+def _saved(loader: Any, state: Any) -> None:
+    """The state of a loader was taken."""
+    known = recorded(loader)
+    if known is not None and not isinstance(known.plan.stream, HeldStream):  # else its trainer saves states
+        tag = tag_of(state)
+        if tag is not None:
+            known.recorder.checkpoint(tag)
 
 
-def _drops_nothing(loader: Any) -> bool:
-    """Whether torch alone makes the batches: one sample for each position, all of them together."""
-    data: Any = sys.modules["torch"].utils.data
-    if loader.batch_sampler is None or loader.collate_fn is not data.default_collate:
-        return False
-    dataset = loader.dataset
-    while type(dataset) is data.Subset:  # it asks as it is asked
-        dataset = dataset.dataset
-    return not hasattr(dataset, "__getitems__")
-
-
-def _tag(known: Recorded, iterator: Any) -> None:
+def _tag(known: Recorded, iterator: Any, watch: Watch) -> None:
     """Have the process that makes its batches say what it knows of them, where that is of use."""
-    telling = known.plan.telling
-    if known.looker is None and telling is None:
-        return
-    tally = None if telling is None else Tally()
-    collate = Tagging(iterator._collate_fn, known.looker, tally, batched=known.plan.batched)
-    if telling is not None and tally is not None:
+    plan, telling = known.plan, known.plan.telling
+    tally: Tally | Notes | None = None
+    if telling is not None:
+        tally = Tally()
         iterator._dataset = Tallied(iterator._dataset, telling.teller, tally)
-    iterator._collate_fn = collate
-
-
-def _hear_makers(kind: type) -> None:
-    """Where a loader can be resumed, know when its state is taken, and when an iterator has got to where it goes on."""
-    base = sys.modules[_MODULE].DataLoader
-    for owner in kind.__mro__:
-        if owner is not base and issubclass(owner, base) and "_get_iterator" in vars(owner):
-            with _lock:
-                if owner not in _with_makers:
-                    _with_makers.add(owner)
-                    setattr(owner, "_get_iterator", _telling_when_made(vars(owner)["_get_iterator"]))  # noqa: B010
-                    if "state_dict" in vars(owner):
-                        setattr(owner, "state_dict", _telling_when_saved(vars(owner)["state_dict"]))  # noqa: B010
-
-
-def _telling_when_made(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    @functools.wraps(original)
-    def _get_iterator(self: Any) -> Any:
-        iterator = original(self)
-        watch = torch_iterators.watch_of(iterator)
-        if watch is not None:
-            watch.building = False
-        return iterator
-
-    return _get_iterator
-
-
-def _telling_when_saved(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    @functools.wraps(original)
-    def state_dict(self: Any) -> Any:
-        state = original(self)
-        known = recorded(self)
-        if known is not None and not isinstance(known.plan.stream, HeldStream):  # else its trainer saves states
-            tag = tag_of(state)
-            if tag is not None:
-                known.recorder.checkpoint(tag)
-        return state
-
-    return state_dict
+    elif plan.asks_itself is not None and watch.positions is not None:
+        tally = Notes([base for base, _ in watch.positions.bases])
+        iterator._dataset = stand_in(iterator._dataset, tally)
+    if known.looker is not None or tally is not None:
+        iterator._collate_fn = Tagging(iterator._collate_fn, known.looker, tally, batched=plan.batched)
 
 
 def _check_rank(loader: Any, recorder: Recorder) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from coverage_audit.adapters.tellers import Teller
+from coverage_audit.adapters.torch_notes import Notes
 from coverage_audit.identity.batches import Identified, Way, held_values
 from coverage_audit.identity.parts import rows_listed
 from coverage_audit.identity.provenance import shadow_of
@@ -52,10 +53,10 @@ class Tally:
     def add(self, tag: Any) -> None:
         self._tags.append(tag)
 
-    def take(self, samples: int) -> list[Any]:
-        """The tags of the last ``samples`` samples. What was taken before them never got into a batch: the dataset
-        failed in the middle of one."""
-        tags, self._tags = self._tags[-samples:] if samples else [], []
+    def take(self, samples: Sequence[Any]) -> list[Any]:
+        """The tags of the last samples, as many as these. What was taken before them never got into a batch: the
+        dataset failed in the middle of one."""
+        tags, self._tags = self._tags[-len(samples) :] if samples else [], []
         return tags
 
     def clear(self) -> None:
@@ -161,14 +162,14 @@ def _elsewhere(dataset: Dataset, verify_every: int, offset: int) -> Looker:
 class Tagging:
     """A collate function that says what it made a batch of. ``looker``: None where only tags are wanted."""
 
-    def __init__(self, collate: Any, looker: Looker | None, tally: Tally | None, *, batched: bool) -> None:
+    def __init__(self, collate: Any, looker: Looker | None, tally: Tally | Notes | None, *, batched: bool) -> None:
         self._collate = collate
         self._looker = looker
         self._tally = tally
         self._batched = batched
 
     def __call__(self, samples: Any) -> Tagged:
-        tags = None if self._tally is None else self._tally.take(len(samples) if self._batched else 1)
+        tags = None if self._tally is None else self._tally.take(samples if self._batched else [samples])
         hints = self._hints(samples)  # before the user's function may change the list
         batch = self._collate(samples)
         told: Identified | None = None

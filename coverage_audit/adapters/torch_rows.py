@@ -82,12 +82,38 @@ def own_rows(dataset: Any, declared: Dataset | None) -> Ints | str | None:
     return None
 
 
+Following = Callable[[Ints], Ints | None]
+"""From positions to sample ids as the dataset is now; None for those that it does not have."""
+
+
+def following(dataset: Any, bases: Sequence[tuple[Any, range | Ints]]) -> Following | None:
+    """For a dataset in which positions can come to lie elsewhere while it is iterated; None for any other.
+
+    ``bases``: with the sample ids of their positions.
+    """
+    for framework, module in _FRAMEWORKS:
+        if framework in sys.modules:
+            follow: Following | None = importlib.import_module(f"{_HERE}.{module}").following(dataset, bases)
+            if follow is not None:
+                return follow
+    return None
+
+
 class Positions:
-    """``places``: of each position of the dataset its sample id; a range where they are consecutive."""
+    """``places``: of each position of the dataset its sample id; a range where they are consecutive. ``bases``: the
+    datasets below, with the sample ids of their positions. ``now``: as the dataset is when it is asked; None where that
+    cannot change."""
 
-    __slots__ = ("_first", "_length", "_places")
+    __slots__ = ("_first", "_length", "_places", "bases", "now")
 
-    def __init__(self, places: range | Ints) -> None:
+    def __init__(
+        self,
+        places: range | Ints,
+        bases: Sequence[tuple[Any, range | Ints]] = (),
+        now: Following | None = None,
+    ) -> None:
+        self.bases = bases
+        self.now = now
         self._length = len(places)
         self._first = places.start if isinstance(places, range) else 0
         self._places = None if isinstance(places, range) else places
@@ -109,6 +135,30 @@ class Positions:
             return self._places[asked]
         return asked + self._first if self._first else asked
 
+    def ids_now(self, positions: Any) -> Ints | None:
+        """As :meth:`ids`, of the dataset as it is now, in this process."""
+        if self.now is None:
+            return self.ids(positions)
+        asked = whole_numbers(positions)
+        return None if asked is None else self.now(asked)
+
+    def ids_of(self, tags: Sequence[tuple[int, int | list[int]] | None]) -> Ints | None:
+        """The sample ids of samples of which each is (number of the base, its position there, or several); None where
+        one of them is not known."""
+        parts: list[tuple[int, int]] = []
+        for tag in tags:
+            if tag is None:
+                return None
+            number, at = tag
+            parts += [(number, one) for one in at] if isinstance(at, list) else [(number, at)]
+        ids = np.empty(len(parts), np.int64)
+        for place, (number, at) in enumerate(parts):
+            rows = self.bases[number][1]
+            if not -len(rows) <= at < len(rows):
+                return None
+            ids[place] = rows[at]
+        return ids
+
 
 def positions_of(dataset: Any, n_ids: int, declared: Dataset | None = None) -> Positions | str | None:
     """How positions in ``dataset`` are rows of data with ``n_ids`` sample ids.
@@ -122,15 +172,17 @@ def positions_of(dataset: Any, n_ids: int, declared: Dataset | None = None) -> P
         return met.reason
     if met.bases and (met.knows_itself or sum(map(len, met.bases.values())) != n_ids):
         return None
-    return Positions(places)
+    return Positions(places, met.leaves, following(dataset, met.leaves))
 
 
 class _Met:
-    """The data below a dataset, as far as it was met: ``bases``, laid end to end, and what knows its sample ids."""
+    """The data below a dataset, as far as it was met: ``bases``, laid end to end, and what knows its sample ids. The
+    objects are the ``leaves``."""
 
     def __init__(self, declared: Dataset | None) -> None:
         self._declared = declared
         self.bases: dict[Any, range] = {}
+        self.leaves: list[tuple[Any, range | Ints]] = []
         self.knows_itself = False
         self.reason: str | None = None
 
@@ -163,6 +215,7 @@ class _Met:
             return None
         if own is not None:
             self.knows_itself = True
+            self.leaves.append((dataset, own))
             return own
         key = dataset.key if isinstance(dataset, Base) else id(dataset)
         if key not in self.bases:
@@ -171,6 +224,7 @@ class _Met:
                 return None
             start = sum(map(len, self.bases.values()))
             self.bases[key] = range(start, start + rows)
+            self.leaves.append((dataset, self.bases[key]))
         return self.bases[key]
 
 

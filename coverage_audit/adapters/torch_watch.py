@@ -5,15 +5,14 @@ Knows nothing of torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from coverage_audit.adapters.keras_dataloader import LoaderFeed, Taker
-from coverage_audit.adapters.tellers import Telling
+from coverage_audit.adapters.keras_dataloader import Taker
+from coverage_audit.adapters.torch_given import NOTHING, Given
 from coverage_audit.adapters.torch_inband import Tagged
-from coverage_audit.adapters.torch_order import FileOrder
+from coverage_audit.adapters.torch_plan import Plan
 from coverage_audit.adapters.torch_rows import Positions
 from coverage_audit.identity.batches import Answer, Identified, Run, Unknown, possible_lengths
 from coverage_audit.identity.parts import handed_on
@@ -23,64 +22,14 @@ from coverage_audit.recorder.segment import Segment
 from coverage_audit.recorder.stream import Stream
 from coverage_audit.recorder.writer import warn
 
-NOTHING = object()
-"""No index: not known, or not asked for."""
-
 _DROPS = "the collate function or the dataset made another number of rows of a batch than the sampler asked for"
+
+_IN_ANOTHER_WAY = "asked the dataset itself for another sample, and what it gave is not that one"
 
 _REUSED = "the sampler changes the list of positions that it gave while a worker may still read it"
 
 _SURE = frozenset((Found.PROVENANCE, Found.VIEW, Found.TRACER))
 """Ways that cannot mistake a row for an equal one."""
-
-
-@dataclass(slots=True, eq=False)
-class Plan:
-    """How the rows of one loader are known. ``telling``: of the samples of an iterable dataset. ``batched``: whether an
-    index is a list of positions. ``verify_every``: one batch in so many is held against what its arrays say themselves,
-    and against ``files``. ``reason``: why indices say nothing, where a dataset that could know does not. ``unseen``:
-    why it is not known which batches reach the loop; None where all do. ``feed``: tells which iterations Keras takes;
-    None where that cannot be.
-    """
-
-    stream: Stream
-    telling: Telling | None = None
-    batched: bool = True
-    files: FileOrder | None = None
-    verify_every: int = 64
-    reason: str | None = None
-    unseen: str | None = None
-    feed: LoaderFeed | None = None
-    asked: int = 0
-    demoted: bool = False
-    """Positions were found to be other rows."""
-    muted: bool = False
-    """What is pulled now is no iteration of the data: a trainer looks whether its loop works."""
-
-
-class Given:
-    """An index of the sampler, as it was when it was given: samplers use one list again for all their batches, and
-    datasets take apart the one they get."""
-
-    __slots__ = ("_as_given", "_index")
-
-    def __init__(self, index: Any) -> None:
-        self._index = index
-        self._as_given = index.copy() if type(index) in (list, np.ndarray) else index
-
-    def in_this_process(self) -> Any:
-        """What the dataset was asked for, in the order in which it gives it: some sort the list that they get."""
-        index, before = self._index, self._as_given
-        if type(index) is list and index != before and len(index) == len(before) and sorted(index) == sorted(before):
-            return index
-        return before
-
-    def in_a_worker(self) -> Any:
-        """NOTHING where the worker may have got what the list became."""
-        index, before = self._index, self._as_given
-        if type(index) is list:
-            return before if index == before else NOTHING
-        return before if index is before or np.array_equal(index, before) else NOTHING
 
 
 class Watch:
@@ -93,8 +42,8 @@ class Watch:
     """
 
     __slots__ = (
-        *("_plan", "_positions", "_resumed", "_segment", "_sent", "_taker", "_task", "_trusted"),
-        *("building", "last", "worker"),
+        *("_plan", "_resumed", "_segment", "_sent", "_taker", "_task", "_trusted"),
+        *("building", "last", "positions", "worker"),
     )
 
     def __init__(
@@ -107,7 +56,7 @@ class Watch:
         building: bool = False,
     ) -> None:
         self._plan = plan
-        self._positions = positions
+        self.positions = positions
         self._trusted = trusted
         self._resumed = resumed
         self._segment: Segment | None = None
@@ -183,6 +132,11 @@ class Watch:
             return batch
         if ids is None:
             return plan.stream.take(segment, data, self.worker)
+        return self._asked_for(ids, data, segment)
+
+    def _asked_for(self, ids: Ints, data: Any, segment: Segment) -> Any:
+        """A batch that was made of these rows, if nothing in it says otherwise."""
+        plan = self._plan
         batch = handed_on(data)
         plan.asked += 1
         is_one = len(ids) == 1 and not plan.batched
@@ -220,11 +174,11 @@ class Watch:
 
     def _ids(self, index: Any) -> Ints | None:
         """The sample ids of one index of the sampler; None where it does not say."""
-        if self._positions is None or index is NOTHING or self._plan.demoted:
+        if self.positions is None or index is NOTHING or self._plan.demoted:
             return None
         if not self._plan.batched and isinstance(index, tuple):
             return None  # an index with several parts, of which nobody knows the meaning
-        return self._positions.ids(index)
+        return self.positions.ids_now(index) if self.worker < 0 else self.positions.ids(index)
 
     def _open(self) -> Segment:
         """The segment of the next batch: opened when first asked for a batch; a failure begins another one."""
@@ -254,6 +208,11 @@ class Watch:
                 self._put(segment, rows if dropped is None else Unknown(-1, _DROPS, dropped), telling.found)
                 return batch
             reason, detail = rows.reason, rows.detail
+        elif data.tags is not None and self.positions is not None and not self._plan.demoted:
+            ids = self.positions.ids_of(data.tags)
+            if ids is not None:
+                return self._asked_for(ids, data.batch, segment)
+            reason = f"{self._plan.asks_itself} {_IN_ANOTHER_WAY}"
         if data.told is not None:
             self._put(segment, data.told if reason is None else _because(data.told, reason, detail))
             return data.batch

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import coverage_audit as ca
-from coverage_audit.adapters.torch_watch import NOTHING, Given, Plan, Watch
+from coverage_audit.adapters.torch_given import NOTHING, Given
+from coverage_audit.adapters.torch_plan import Plan
+from coverage_audit.adapters.torch_watch import Watch
 from coverage_audit.errors import RecordingWarning
 
 

@@ -584,8 +584,7 @@ def states() -> list[Any]:
     ]
 
 
-def run(folder: Path, name: str) -> None:
-    scenario = SCENARIOS[name]
+def run(folder: Path, name: str, scenario: Scenario) -> None:
     bare, wrapped = Got(), Got()
     seeded()
     plain_loader = scenario.make(folder)
@@ -640,4 +639,4 @@ if __name__ == "__main__":
         run_rank(target, int(sys.argv[3]))
         sys.exit()
     for chosen in sys.argv[2:] or SCENARIOS:
-        run(target, chosen)
+        run(target, chosen, SCENARIOS[chosen])
