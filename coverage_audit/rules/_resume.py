@@ -103,7 +103,8 @@ def _fault(counts: SplitCounts, resume: Resume, epoch: EpochCount | None) -> Fau
     missed = 0
     if epoch is not None and epoch.complete and not epoch.unidentified:
         meant = counts.info.steps_per_epoch if epoch.declared is None else epoch.declared
-        room = 0 if meant is None else max(n - epoch.visits, 0)
+        # What an epoch leaves out that took all steps meant for it was never to be visited.
+        room = 0 if meant is None or epoch.steps < meant else max(n - epoch.visits, 0)
         missed = epoch.missed.size if epoch.missed.size > max(missed_usual, room) else 0
     if again <= surplus_usual:
         again = 0

@@ -66,6 +66,7 @@ RULE = Rule(
     ),
     fires=(
         Example((6,), (_ONE, ((0, 1), Resumed(), (4, 5))), reported=(2, 3)),
+        Example((6,), (_ONE, ((0, 1), Resumed(), (4, 5))), steps_per_epoch=3, reported=(2, 3)),
         Example((6,), (_ONE, ((0, 1), Resumed()), _ONE), reported=(2, 3, 4, 5)),
     ),
 )
