@@ -93,11 +93,6 @@ def carried(sizes: list[int]) -> Callable[[int], Iterator[Any]]:
     return lambda _: cut(joined(sizes, order()))
 
 
-def cut_up(sizes: list[int]) -> Callable[[int], Iterator[Any]]:
-    order = order_of_shards(len(sizes))
-    return lambda _: sliced(sizes, order())
-
-
 def shuffled_inside(number: int) -> Iterator[Any]:
     random = np.random.default_rng(number)
     return cut(np.concatenate([random.permutation(joined(SIZES, [int(s)])) for s in random.permutation(4)]))

@@ -82,7 +82,6 @@ class GrainIterator(Delegate):
     _audit_recorder: Recorder
     _audit_follower: Follower
     _audit_segment: Segment | None
-    _audit_tells_pass: bool
 
     def __init__(self, inner: Any, plan: Plan, recorder: Recorder, *, begun: bool = False) -> None:
         _set(self, "_audit_inner", inner)

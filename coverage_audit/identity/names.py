@@ -16,9 +16,6 @@ from coverage_audit.sources.sample_keys import SEVERAL, SampleKeys, ShardNames
 if TYPE_CHECKING:
     from coverage_audit.sources.dataset import Dataset
 
-NO_ROW = -1
-"""The sample id of a sample that the declared data does not have."""
-
 
 class Names:
     """Looks names up in the declared data; its keys are read when the first name comes."""

@@ -22,11 +22,6 @@ _COMPRESSED: dict[str, Callable[[Any], Any]] = {
 _CHUNK = 1 << 20
 
 
-def is_compressed(path: Path) -> bool:
-    """By the end of its name: .gz, .bz2 or .xz."""
-    return path.suffix.lower() in _COMPRESSED
-
-
 @contextmanager
 def opened(path: Path, tell: Tell) -> Iterator[BinaryIO]:
     """The plain bytes of a file. Raises ``OSError``; reading a damaged one raises ``EOFError`` or ``OSError``."""

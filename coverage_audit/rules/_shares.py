@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from coverage_audit.counts.shares import EpochShare
 from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts
 from coverage_audit.model.rows import RowSet
-from coverage_audit.model.words import several
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,3 @@ def ended(counts: SplitCounts, epoch: EpochCount) -> list[PassCount] | None:
     passes = [p for p in counts.passes if (p.rank, p.pass_) in mine]
     whole = all(p.ended_by == "loader" and p.pass_from != "unknown" and not p.mixed_batches for p in passes)
     return passes if passes and whole else None
-
-
-def ranks_text(n: int) -> str:
-    return several(n, "rank")
