@@ -15,11 +15,17 @@ I32 = npt.NDArray[np.int32]
 I8 = npt.NDArray[np.int8]
 
 
+def only_value(column: npt.NDArray[Any]) -> int | None:
+    """The value of a column that is kept as a single one; None for any other, whatever it holds."""
+    return int(column[0]) if len(column) and column.strides == (0,) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Visits:
     """Columns of one length, as :mod:`~coverage_audit.runlog.schema` describes them.
 
     ``split`` indexes ``splits``. ``attempt``, ``rank`` and ``process`` are the writer's and the same throughout.
+    A column may be one value, repeated without memory of its own (:func:`only_value`): none is to be written to.
     Order: by consumption; a yield that was never consumed stands where its batch number belongs.
     """
 
@@ -51,6 +57,16 @@ class Visits:
         """The same columns, fewer records."""
         arrays = {name: getattr(self, name)[which] for name in self.ARRAYS}
         return Visits(self.splits, self.attempt, self.rank, self.process, **arrays)
+
+    def of_split(self, name: str) -> Visits:
+        """Those of one split, which may be none."""
+        if name not in self.splits:
+            return self.take(slice(0, 0))
+        index = self.splits.index(name)
+        if only_value(self.split) == index:
+            return self
+        mine = self.split == index
+        return self if mine.all() else self.take(mine)
 
     @classmethod
     def concat(cls, pieces: Sequence[Visits]) -> Visits:
