@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 _RANDOM = re.compile(r"(^|_)rand|random")
+_SAYS = frozenset(("print", "debug", "info", "warn", "warning", "error", "exception", "critical", "log", "write"))
 _DRAWS = frozenset(("choice", "choices", "sample", "integers", "permutation", "multinomial"))
 
 
@@ -84,6 +85,16 @@ def called(call: ast.Call) -> str:
     if isinstance(call.func, ast.Attribute):
         return call.func.attr
     return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def given_to(call: ast.Call) -> list[ast.expr]:
+    """The arguments of a call, by place or name."""
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
+
+
+def is_said(node: ast.AST) -> bool:
+    """Whether a statement only tells somebody something."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and called(node.value) in _SAYS
 
 
 def draws(name: str) -> bool:

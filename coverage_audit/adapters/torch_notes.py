@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from coverage_audit.adapters.torch_rows import whole_numbers
+from coverage_audit.adapters.whole_numbers import whole_numbers
 
 DEEP = 64
 """Questions of a dataset to itself that are followed, one in another: each costs a frame."""

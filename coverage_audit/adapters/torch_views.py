@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from coverage_audit.adapters.choice import loaded
-from coverage_audit.adapters.torch_rows import OTHERWISE, View, whole_numbers
+from coverage_audit.adapters.torch_rows import OTHERWISE, View
+from coverage_audit.adapters.whole_numbers import whole_numbers
 from coverage_audit.model.rows import Ints
 
 _CHOOSING = ("__getitem__", "__getitems__", "__len__")

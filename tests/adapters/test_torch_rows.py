@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
-from coverage_audit.adapters.torch_rows import Positions, positions_of, whole_numbers
+from coverage_audit.adapters.torch_rows import Positions, positions_of
+from coverage_audit.adapters.whole_numbers import whole_numbers
 
 
 class Numbers(Dataset[int]):

@@ -206,7 +206,7 @@ class ByAMethod(Rows):
 
 class ByChance(Rows):
     def __getitem__(self, index: Any) -> Any:
-        return self.load_or_none(index) or random.choice(self)  # type: ignore[arg-type]
+        return self.load_or_none(index) or random.choice(self)
 
 
 class TogetherOthers(Rows):
