@@ -70,7 +70,8 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
             if counts.run.imported
             else "record to the end of an epoch"
             if known
-            else "judge per run (--per run of `coverage-audit run`), declare steps_per_epoch, or attach gen.callback()",
+            else "judge per run (--per run of `coverage-audit run`, contract={'per': 'run'} of wrap()), declare "
+            "steps_per_epoch, or tell epochs and steps: recorder.epoch() and recorder.step(), gen.callback() for Keras",
             numbers={"steps": counts.steps},
         )
 

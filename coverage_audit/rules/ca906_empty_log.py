@@ -31,7 +31,8 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     if counts.yields:
         yield Evidence(
             message=f"{several(counts.yields, 'batch')} yielded, none of them trained on",
-            fix="the training loop never finished a step; look at its own error",
+            fix="the training loop never finished a step: look at its own error; in a loop of your own, call "
+            "recorder.step() after each batch",
             numbers={"yields": counts.yields},
         )
         return
