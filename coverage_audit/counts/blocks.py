@@ -15,7 +15,7 @@ from coverage_audit.counts.source import SplitSource, Stream
 from coverage_audit.model.event import VERIFIED, Found
 from coverage_audit.model.rows import Ints, Mask
 from coverage_audit.model.shards import Shards
-from coverage_audit.runlog.visits import Visits
+from coverage_audit.runlog.visits import I8, Visits, only_value
 
 MAX_VISITS = 1 << 17  # one block's ids: 1 MB, so that temporaries are used again before they leave the cache
 
@@ -97,10 +97,7 @@ def read_blocks(source: SplitSource, stream: Stream, tally: Tally) -> Iterator[B
     past = _Past()
     held: Visits | None = None
     for piece in stream.visits():
-        if source.info.name not in piece.splits:
-            continue
-        mine = piece.split == piece.splits.index(source.info.name)
-        visits = piece if mine.all() else piece.take(mine)
+        visits = piece.of_split(source.info.name)
         if not len(visits):
             continue
         starts = np.flatnonzero(_starts(visits))
@@ -140,14 +137,17 @@ def _blocks(
     """Blocks of whole batches, which begin at ``starts``."""
     number = visits.batch[starts]
     ends = np.append(starts, len(visits))
-    single = bool((visits.count == 1).all())  # as in every shuffled run: a record is a visit
+    count = only_value(visits.count)
+    single = count == 1 or (count is None and bool((visits.count == 1).all()))  # a record is a visit, if shuffled
     size = np.diff(ends) if single else np.add.reduceat(visits.count, starts, dtype=np.int64)
-    how = visits.found & ~VERIFIED
+    how = _ways(visits.found)
     known = visits.shard >= 0
     if source.raw_ids and source.shards is not None:
         known = (how != Found.UNKNOWN) & (visits.row >= 0) & (visits.row + visits.count <= source.shards.n_ids)
     replay, hole = _status(visits, starts, number, source, past.highest)
     unknown = number < 0
+    nameless = how[starts] == Found.UNKNOWN
+    size = _assumed(size, nameless & ~unknown, source.info.batch_size, tally)
     status = np.select(
         [unknown, hole, replay], [int(Status.UNKNOWN), int(Status.HOLE), int(Status.REPLAY)], int(Status.NORMAL)
     )
@@ -176,9 +176,6 @@ def _blocks(
         records = slice(int(ends[low]), int(ends[high]))
         ids, of_record, outside = _expand(visits, records, single, known[records], source, expected, tally)
         counts = size[low:high] if of_record is None else np.add.reduceat(of_record, starts[low:high] - records.start)
-        # A step whose batch nobody knows held at least one row.
-        nameless = how[records] == Found.UNKNOWN
-        rows = int(visits.count[records][nameless].sum(dtype=np.int64)) if nameless.any() else 0
         yield Block(
             epoch=int(epoch[low]),
             fit=int(fit[low]),
@@ -190,11 +187,30 @@ def _blocks(
             worker=worker[low:high],
             offset=np.concatenate((_ZERO, np.cumsum(counts, dtype=np.int64))),
             ids=ids,
-            unidentified=rows + int(nameless.sum() if unknown[low] else 0),
+            unidentified=_nameless_rows(size[low:high], nameless[low:high]),
             outside=outside,
             shard=_shard_of_ids(visits.shard[records], of_record, ids, source),
             attempt=visits.attempt,
         )
+
+
+def _assumed(size: Ints, nameless: Mask, declared: int | None, tally: Tally) -> Ints:
+    """Rows per batch. Where even their number is unknown it is taken to be the declared one, else the largest so far:
+    a batch of no rows would be a partial one, and prove others missed."""
+    unsized = nameless & (size < 1)
+    if not unsized.any():
+        return size
+    return np.where(unsized, declared or max(int(size.max()), max(tally.sizes, default=0)), size)
+
+
+def _nameless_rows(size: Ints, nameless: Mask) -> int:
+    """Rows of batches whose rows nobody knows: each held at least one."""
+    return int(np.maximum(size[nameless], 1).sum()) if nameless.any() else 0
+
+
+def _ways(found: I8) -> I8:
+    one = only_value(found)
+    return found & ~VERIFIED if one is None else np.broadcast_to(np.int8(one & ~VERIFIED), len(found))
 
 
 def _shard_of_ids(
@@ -241,20 +257,24 @@ def _carry(values: Ints, holes: Mask, before: int | None) -> Ints:
 
 
 def _tally(visits: Visits, how: npt.NDArray[np.int8], starts: Ints, size: Ints, yielded: Mask, tally: Tally) -> None:
-    sizes = size[yielded]
+    nameless = how[starts] == Found.UNKNOWN
+    sizes = size[yielded & ~(nameless & (size < 1))]
     if len(sizes) and (sizes == sizes[0]).all():
         tally.sizes[int(sizes[0])] += len(sizes)
     else:
         values, times = np.unique(sizes, return_counts=True)
         tally.sizes.update({int(v): int(n) for v, n in zip(values, times, strict=True)})
     tally.yields += int(yielded.sum())
-    codes = [int(how[0])] if how.min() == how.max() else np.unique(how).tolist()
+    alike = only_value(how) is not None or how.min() == how.max()
+    codes = [int(how[0])] if alike else np.unique(how).tolist()
     for code in codes:
-        rows = int(size.sum()) if len(codes) == 1 else int(visits.count[how == code].sum(dtype=np.int64))
-        tally.found[Found(code).name.lower().replace("_", " ")] += rows
         if code == Found.UNKNOWN:
+            rows = _nameless_rows(size, nameless)
             tally.unidentified += rows
-            tally.unidentified_batches += int((how[starts] == code).sum())
+            tally.unidentified_batches += int(nameless.sum())
+        else:
+            rows = int(size.sum()) if len(codes) == 1 else int(visits.count[how == code].sum(dtype=np.int64))
+        tally.found[Found(code).name.lower().replace("_", " ")] += rows
 
 
 def _single_shard(visits: Visits, starts: Ints, known: Mask) -> npt.NDArray[np.int32]:
@@ -314,7 +334,11 @@ def _expand(
 
 def _sample_ids(shard: npt.NDArray[np.int32], row: Ints, source: SplitSource, shards: Shards) -> Ints:
     """The first sample id of each record; nothing that means something where the record is outside."""
-    return row if source.raw_ids else shards.offsets.take(shard, mode="clip") + row
+    if source.raw_ids:
+        return row
+    ids = shards.offsets.take(shard, mode="clip")
+    ids += row
+    return ids
 
 
 def _remember(tally: Tally, shard: int, rows: Ints, counts: Ints, limit: int = 20) -> None:

@@ -198,6 +198,22 @@ def test_unknown_outside_and_unselected_rows_are_told_apart() -> None:
     assert (counts.unidentified, counts.unidentified_batches, counts.outside) == (5, 1, 3)
 
 
+@pytest.mark.parametrize(
+    ("declared", "first", "unidentified"),
+    [(5, [0, 1, 2, 3, 4], 5), (None, [0, 1, 2, 3], 4), (5, None, 10), (None, None, 2)],
+    ids=["as declared", "as the others", "as declared, nothing known", "at least one each"],
+)
+def test_batches_of_which_not_even_the_size_is_known_prove_nothing_missed(
+    declared: int | None, first: list[int] | None, unidentified: int
+) -> None:
+    """GIVEN a batch of an unknown number of rows THEN it is no partial one, and may have held what nobody else had."""
+    steps = [Step(first, epoch=0, count=0), Step(None, epoch=0, count=0)]
+    counts = Run(shards_of(10), steps, batch_size=declared).count()
+    assert counts.epochs[0].unidentified == counts.unidentified == unidentified
+    assert (counts.unidentified_batches, [p.partial_batches for p in counts.passes]) == (1 + (first is None), [0])
+    assert set(counts.batch_sizes) == ({declared or 4} if declared or first else set())
+
+
 def test_epochs_of_yields_are_steps_per_epoch_long() -> None:
     batches = carried_pass(list(range(10)), 4) * 2
     counts = Run(shards_of(10), [Step(b) for b in batches[:5]], trained=False, steps_per_epoch=3).count()
