@@ -20,21 +20,19 @@ from coverage_audit.importers.opened import Tell, opened
 BLOCK = 8 << 20
 """Bytes of text that are read at once; no line may be longer."""
 _HEAD = 1 << 20
+_IDS = re.compile(r"\[?-?\d+([ ,;]+-?\d+)*\]?")
+_SEPARATORS = ("\t", ",", ";", "|")
 
 
 def read_csv(path: Path, columns: Columns, tell: Tell, delimiter: str = ",") -> Iterator[Block]:
     """The lines below the header, some megabytes of text at a time.
 
-    Raises :class:`LogError`: import-column, import-value; ``EOFError`` for compressed files that are cut off.
+    Raises :class:`LogError`: import-column, import-value, import-files; ``EOFError`` for compressed files that are cut
+    off.
     """
     where = str(path)
     names, first = _head(path, delimiter)
-    if names and all(re.fullmatch(r"-?\d+", name.strip()) for name in names):
-        raise LogError(
-            f"{where}: its first line {delimiter.join(names)[:60]!r} is no header: begin the file with one, such as "
-            f"step{delimiter}id (a file without, of one line per step, is imported as 'olmo')",
-            slug="import-column",
-        )
+    _require_header(names, where, delimiter)
     columns = columns.found_in(names, where)
     if first is None:
         return
@@ -56,6 +54,26 @@ def read_csv(path: Path, columns: Columns, tell: Tell, delimiter: str = ",") -> 
                 line += len(batch)
     except pa.ArrowInvalid as error:
         raise _refused(str(error), where, names, line) from error
+
+
+def _require_header(names: list[str], where: str, delimiter: str) -> None:
+    """Refuse first lines that name no columns, in words that say why."""
+    shown = repr(delimiter.join(names)[:60])
+    if not names:
+        raise LogError(f"{where} is empty: name the files of the log", slug="import-files")
+    if any("\0" in name for name in names):
+        raise LogError(f"{where}: its first line {shown} is no UTF-8 text: convert it", slug="import-column")
+    if all(_IDS.fullmatch(name.strip()) for name in names):
+        otherwise = " (a file without, of one line per step, is imported as 'olmo')" if delimiter == "\t" else ""
+        raise LogError(
+            f"{where}: its first line {shown} is no header: begin the file with one, such as step{delimiter}id"
+            f"{otherwise}",
+            slug="import-column",
+        )
+    other = next((sign for sign in _SEPARATORS if len(names) == 1 and sign in names[0]), None)
+    if other is not None:
+        kind = {",": "import it as csv", "\t": "import it as tsv"}.get(other, "separate it by commas")
+        raise LogError(f"{where}: its header {shown} is separated by {other!r}: {kind}", slug="import-column")
 
 
 def _head(path: Path, delimiter: str) -> tuple[list[str], list[str] | None]:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from coverage_audit.errors import LogError
-from coverage_audit.importers.block import Block
+from coverage_audit.importers.block import Block, bad_value, place
 from coverage_audit.importers.opened import Tell
 
 Layout = Literal["auto", "matrix", "pairs"]
@@ -19,7 +19,8 @@ IDS = 1 << 19
 def read_npy(path: Path, layout: Layout, tell: Tell) -> Iterator[Block]:
     """The rows of a (steps, B) matrix of ids, or of (n, 2) pairs of step and id, some megabytes at a time.
 
-    ``layout`` "auto" takes two columns for pairs. Raises :class:`LogError`: import-shape, import-files.
+    ``layout`` "auto" takes two columns for pairs. Raises :class:`LogError`: import-shape, import-value,
+    import-files.
     """
     where = str(path)
     try:
@@ -36,7 +37,13 @@ def read_npy(path: Path, layout: Layout, tell: Tell) -> Iterator[Block]:
     width = array.shape[1]
     rows = max(IDS // max(width, 1), 1)
     for start in range(0, len(array), rows):
-        piece = np.array(array[start : start + rows], np.int64)
+        given = array[start : start + rows]
+        if given.size and int(given.max()) > np.iinfo(np.int64).max:
+            worst = np.unravel_index(int(given.argmax()), given.shape)
+            raise bad_value(
+                place(where, start + 1 + int(worst[0]), "row"), "a value", int(given[worst]), wanted="ids below 2**63"
+            )
+        piece = np.array(given, np.int64)
         n = len(piece)
         if pairs:
             step = np.ascontiguousarray(piece[:, 0])

@@ -250,7 +250,19 @@ BAD = {
     "no ids column": ("csv", "step,rows\n0,1\n", "log.csv: none of the columns 'step', 'rows' is called ids or id; "
                       "say which by --ids-column [import-column]"),
     "no header": ("csv", "0,1\n0,2\n", "log.csv: its first line '0,1' is no header: begin the file with one, such as "
-                  "step,id (a file without, of one line per step, is imported as 'olmo') [import-column]"),
+                  "step,id [import-column]"),
+    "no header above lists": ("csv", "0,0 1 2\n1,3 4 5\n", "log.csv: its first line '0,0 1 2' is no header: begin the "
+                              "file with one, such as step,id [import-column]"),
+    "no header in tabs": ("tsv", "1\t0\t1\n", "log.tsv: its first line '1\\t0\\t1' is no header: begin the file with "
+                          "one, such as step\tid (a file without, of one line per step, is imported as 'olmo') "
+                          "[import-column]"),
+    "commas in a tsv": ("tsv", "step,ids\n0,1\n", "log.tsv: its header 'step,ids' is separated by ',': import it as "
+                        "csv [import-column]"),
+    "semicolons": ("csv", "step;ids\n0;1\n", "log.csv: its header 'step;ids' is separated by ';': separate it by "
+                   "commas [import-column]"),
+    "two bytes a letter": ("csv", "s\0t\0,\0i\0\n\0", "log.csv: its first line 's\\x00t\\x00,\\x00i\\x00' is no UTF-8 "
+                           "text: convert it [import-column]"),
+    "an empty file": ("csv", "", "log.csv is empty: name the files of the log [import-files]"),
     "a word for an id": ("csv", "step,id\n0,1\n0,two\n", "log.csv:3: id is ['two']: give whole numbers, or correct the "
                          "file there [import-value]"),
     "a fraction in a list": ("csv", "step,ids\n0,1 2\n1,1 2.5\n", "log.csv:3: ids is ['1', '2.5']: give whole numbers, "
@@ -296,6 +308,27 @@ def test_what_is_no_log_is_refused_in_words_and_leaves_nothing(
         read_in(kind, path, Path("run.parquet"), shards_of(9))
     assert str(refused.value).startswith(message)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("kind", "ending", "why"),
+    [("csv", ".gz", "Not a gzipped file (b'st')"), ("olmo", ".gz", "Not a gzipped file (b'st')"),
+     ("csv", ".bz2", "Invalid data stream")],
+)  # fmt: skip
+def test_a_file_that_was_never_compressed(kind: Any, ending: str, why: str, tmp_path: Path) -> None:
+    path = tmp_path / f"log.{kind}{ending}"
+    path.write_text("step,ids\n0,1\n")
+    with pytest.raises(LogError) as refused:
+        read_in(kind, path, tmp_path / "run.parquet", None)
+    assert str(refused.value) == (
+        f"{path} is not what {ending} files are, or damaged ({why}): rename or restore it [import-files]"
+    )
+
+
+def test_ids_beyond_what_a_log_holds(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([[0, 1, 2], [3, 2**63, 4]], np.uint64))
+    with pytest.raises(LogError, match=r"a\.npy, row 2: a value is 9223372036854775808: give ids below 2\*\*63"):
+        read_in("npy", tmp_path / "a.npy", tmp_path / "run.parquet", None)
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 2, 2)])
