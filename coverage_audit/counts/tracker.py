@@ -106,6 +106,7 @@ class Tracker:
     def _told(self, block: Block) -> Iterator[Piece]:
         self.told = True
         yield Piece(self.stream, block, True, 0, len(block.number), block.ids, block.pass_)
+        self._last = (block.epoch, block.fit, block.status)
         # What follows untold goes on in this pass, until rows of its own come again.
         self._pass, self._start, self._unique, self._tail, self._due = block.pass_, self.recency.index, 0, 0, False
 
@@ -120,11 +121,19 @@ class Tracker:
         cuts, decided = self._cut(before, base, self._batch_starts(), ended=ended)
         if ended:
             decided = len(ids)
-        alike = {(p.block.epoch, p.block.fit, p.block.status) for p in self._pending}
-        visited = not cuts and not self._due and decided == len(ids) and alike == {self._last}
-        if not visited:
-            self.recency.undo(ids, before)
-        yield from self._hand_out(before, cuts, decided, visited=visited)
+        settled = self._settled(cuts, decided)
+        if settled < len(ids):
+            self.recency.undo(ids[settled:], before[settled:])
+        yield from self._hand_out(before, cuts, decided, settled)
+
+    def _settled(self, cuts: list[int], decided: int) -> int:
+        """How many of the waiting visits go on as the piece before did, so that nothing can end among them."""
+        alike = 0
+        for item in self._pending:
+            if self._due or self._last != (item.block.epoch, item.block.fit, item.block.status):
+                break
+            alike += len(item.block.ids) - item.visits if item.block.status.yielded else 0
+        return min([alike, decided, *cuts[:1]])
 
     def _batch_starts(self) -> Ints:
         """Offsets among the waiting visits where batches begin."""
@@ -187,7 +196,7 @@ class Tracker:
         near = at + found - begin <= max(SNAP, (end - begin) // 8)
         return begin - at if near and begin >= at and base + begin > self._start else found
 
-    def _hand_out(self, before: Indices, cuts: list[int], decided: int, *, visited: bool) -> Iterator[Piece]:
+    def _hand_out(self, before: Indices, cuts: list[int], decided: int, settled: int) -> Iterator[Piece]:
         if self._due and len(before):
             cuts, self._due = [0, *cuts], False
         at = 0
@@ -199,9 +208,8 @@ class Tracker:
             for low, high in _between(cuts, at, stop):
                 if low in cuts:
                     self._pass += 1
-                yield self._piece(
-                    item, before[low:high], visited=visited, last=whole and high == at + left, cut=low in cuts
-                )
+                last = whole and high == at + left
+                yield self._piece(item, before[low:high], visited=high <= settled, last=last, cut=low in cuts)
             if not left:
                 yield self._piece(item, None, visited=False, last=True, cut=False)
             at = stop

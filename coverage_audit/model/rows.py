@@ -194,7 +194,7 @@ class RowSet:
         return (at >= 0) & (values < self.stops[np.maximum(at, 0)])
 
     def counts_between(self, edges: Ints) -> Ints:
-        """How many ids lie in ``[edges[i], edges[i + 1])``: int64, one less than the two or more ascending ``edges``."""
+        """How many ids lie in each ``[edges[i], edges[i + 1])``, int64, for two ascending ``edges`` or more."""
         if self._bits is not None and len(edges) << 6 < self._n_bits:  # else a look at each range is no more work
             inside = self.mask(self._n_bits)
             return np.array([np.count_nonzero(inside[a:b]) for a, b in itertools.pairwise(edges.tolist())], np.int64)
