@@ -47,7 +47,8 @@ SLUGS = {
     "uneven-members": "The arrays of one file (.npz, HDF5, zarr) have different lengths, so the file alone does not "
     "say which are the rows. Name one as in 'file.npz::x'.",
     "unreadable-rows": "The values of these rows cannot be read back and compared: Python objects, values of varying "
-    "length, HDF5 datasets put together from other files, shards without a file.",
+    "length, HDF5 datasets put together from other files, shards without a file, arrays in memory that were written "
+    "to after Dataset.of() or are too large to be looked through before Dataset.index().",
     "unsupported-format": "The dataset reads .npy, .npz, HDF5, Parquet, Arrow and .tar (WebDataset) files, zarr "
     "stores, and flat files of numbers whose type is named, as in 'train.bin::uint16'. For anything else give "
     "Dataset.of() the number of rows, or a mapping of shard names to numbers of rows.",

@@ -15,7 +15,7 @@ from coverage_audit.result import AuditResult, SplitResult, Verdict
 WAYS = {
     "explicit": "ids the loader told",
     "provenance": "arrays that remember their rows",
-    "view": "views of a memory map",
+    "view": "views of the data",
     "recent content": "content of rows just read",
     "indexed content": "content looked up in an index",
     "tracer": "a tracer dataset",

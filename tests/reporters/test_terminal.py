@@ -189,7 +189,7 @@ def test_verbose_shows_the_symptoms_and_every_shard() -> None:
     text = terminal.render(story.short_epochs(), verbose=True)
     assert "info  CA101 missed-rows   186 missed row-epochs in 3 of 3 epochs\n" in text
     assert "first: x_3.npy 192–249 (epoch 0) · explained by CA601\n" in text
-    assert "  how rows are known: views of a memory map 100 %\n" in text
+    assert "  how rows are known: views of the data 100 %\n" in text
     assert "  x_0.npy   1,000     3,000            0                3\n" in text
     assert "CA101" not in terminal.render(story.short_epochs())
 
@@ -207,9 +207,9 @@ def test_the_unexplained_rest_is_shown() -> None:
     ("found", "said"),
     [
         ({"view": 3190}, None),
-        ({"view": 1, "unknown": 10**6}, "  how rows are known: views of a memory map 0.1 %, unknown 99.9 %\n"),
+        ({"view": 1, "unknown": 10**6}, "  how rows are known: views of the data 0.1 %, unknown 99.9 %\n"),
         ({"explicit": 2, "view+verified": 2},
-         "  how rows are known: ids the loader told 50.0 %, views of a memory map (verified) 50.0 %\n"),
+         "  how rows are known: ids the loader told 50.0 %, views of the data (verified) 50.0 %\n"),
     ],
 )  # fmt: skip
 def test_a_mix_of_ways_of_knowing_is_said(found: dict[str, int], said: str | None) -> None:
