@@ -8,9 +8,10 @@ nothing of torch.
 
 from __future__ import annotations
 
+import operator
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from coverage_audit.adapters.whole_numbers import whole_numbers
 
@@ -24,20 +25,11 @@ _SHARED = (type(None), bool, int, float, complex, str, bytes)
 """Of these, one object may be the sample at several positions."""
 
 
-class _Answer(NamedTuple):
-    asked: Any
-    sample: Any
-    tag: Tag | None
+_Answer = tuple[Any, Any, Tag | None]
+"""What was asked for, the sample, and its tag."""
 
-
-class _Open:
-    """A question that is not answered yet. ``lost``: something in it was not followed."""
-
-    __slots__ = ("inner", "lost")
-
-    def __init__(self) -> None:
-        self.inner: list[_Answer] = []
-        self.lost = False
+_LOST: _Answer = (None, None, None)
+"""Something was asked that was not followed."""
 
 
 class Notes:
@@ -54,53 +46,60 @@ class Notes:
     def __reduce__(self) -> tuple[Any, ...]:
         return Notes, (self.bases,)
 
-    def ask(self, number: int, asked: Any, ask: Callable[[], Any], unseen: Callable[[], Any]) -> Any:
-        """What ``ask()`` gives; ``unseen()``: the same of the dataset itself, which is followed no further."""
-        questions: list[_Open] | None = getattr(self._threads, "questions", None)
-        if questions is None:
-            questions = self._threads.questions = []
-        if len(questions) >= DEEP:
-            questions[-1].lost = True
-            return unseen()
-        asked = asked.copy() if type(asked) is list else asked
-        question = _Open()
-        questions.append(question)
+    def ask(self, dataset: Any, kind: Any, asked: Any, more: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """What ``dataset``, a stand-in, gives as ``kind`` does; noted for the question that it is asked in, or for the
+        batch. ``more``, ``named``: arguments beside the index."""
+        threads = self._threads
         try:
-            sample = ask()
+            outer: list[_Answer] | None = threads.outer
+        except AttributeError:  # the first question in this thread
+            outer, threads.depth = None, 0
+        if threads.depth >= DEEP:
+            assert outer is not None
+            outer.append(_LOST)
+            return kind.__getitem__(dataset._audit_of, asked, *more, **named)
+        before = asked.copy() if type(asked) is list else asked
+        inner: list[_Answer] = []
+        threads.outer = inner
+        threads.depth += 1
+        try:
+            sample = kind.__getitem__(dataset, asked, *more, **named)
         finally:
-            questions.pop()
-        answer = _Answer(asked, sample, _tag(number, asked, sample, question))
-        (questions[-1].inner if questions else self._answers).append(answer)
+            threads.depth -= 1
+            threads.outer = outer
+        number = dataset._audit_number
+        if type(before) is int and not inner:
+            tag: Tag | None = (number, before)
+        else:
+            tag = _tag(number, before, sample, inner)
+        (self._answers if outer is None else outer).append((before, sample, tag))
         return sample
 
     def take(self, samples: Sequence[Any]) -> list[Tag | None]:
         """The tags of the samples of a batch; None for those of which nothing is known."""
         answers, self._answers = self._answers, []
         last = answers[-len(samples) :] if samples else []
-        if len(last) == len(samples) and all(a.sample is s for a, s in zip(last, samples, strict=True)):
-            return [answer.tag for answer in last]
+        if len(last) == len(samples) and all(map(operator.is_, map(operator.itemgetter(1), last), samples)):
+            return [tag for _, _, tag in last]
         tags: dict[int, Tag | None] = {}
-        for answer in answers:
-            key = id(answer.sample)
-            is_sure = not _is_shared(answer.sample) and tags.get(key, answer.tag) == answer.tag
-            tags[key] = answer.tag if is_sure else None
+        for _, given, tag in answers:
+            is_sure = not _is_shared(given) and tags.get(id(given), tag) == tag
+            tags[id(given)] = tag if is_sure else None
         return [tags.get(id(sample)) for sample in samples]
 
 
-def _tag(number: int, asked: Any, sample: Any, question: _Open) -> Tag | None:
-    if question.lost:
+def _tag(number: int, asked: Any, sample: Any, inner: list[_Answer]) -> Tag | None:
+    if any(answer is _LOST for answer in inner):
         return None
-    if not question.inner:
+    if not inner:
         return _plain(number, asked)
-    if type(asked) is list and [answer.asked for answer in question.inner if type(answer.asked) is int] == asked:
-        return _together(number, [answer.tag for answer in question.inner])
-    tags = [answer.tag for answer in question.inner if answer.sample is sample]
+    if type(asked) is list and [one for one, _, _ in inner if type(one) is int] == asked:
+        return _together(number, [tag for _, _, tag in inner])
+    tags = [tag for _, given, tag in inner if given is sample]
     return tags[0] if tags and not _is_shared(sample) and all(tag == tags[0] for tag in tags) else None
 
 
 def _plain(number: int, asked: Any) -> Tag | None:
-    if type(asked) is int:
-        return number, asked
     numbers = None if isinstance(asked, tuple) else whole_numbers(asked)
     if numbers is None:
         return None

@@ -9,6 +9,7 @@ and is not looked into: nobody knows what it does with its positions.
 from __future__ import annotations
 
 import importlib
+import itertools
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -146,19 +147,18 @@ class Positions:
     def ids_of(self, tags: Sequence[tuple[int, int | list[int]] | None]) -> Ints | None:
         """The sample ids of samples of which each is (number of the base, its position there, or several); None where
         one of them is not known."""
-        parts: list[tuple[int, int]] = []
-        for tag in tags:
-            if tag is None:
+        parts: list[Ints] = []
+        for number, together in itertools.groupby(tags, key=lambda tag: -1 if tag is None else tag[0]):
+            if number < 0:
                 return None
-            number, at = tag
-            parts += [(number, one) for one in at] if isinstance(at, list) else [(number, at)]
-        ids = np.empty(len(parts), np.int64)
-        for place, (number, at) in enumerate(parts):
+            places = [tag[1] for tag in together if tag is not None]
+            at = np.array([one for place in places for one in (place if type(place) is list else (place,))], np.int64)
             rows = self.bases[number][1]
-            if not -len(rows) <= at < len(rows):
+            if at.size and not -len(rows) <= np.minimum.reduce(at) <= np.maximum.reduce(at) < len(rows):
                 return None
-            ids[place] = rows[at]
-        return ids
+            at[at < 0] += len(rows)
+            parts.append(at + rows.start if isinstance(rows, range) else rows[at])
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
 def positions_of(dataset: Any, n_ids: int, declared: Dataset | None = None) -> Positions | str | None:

@@ -26,6 +26,8 @@ _HEAP_TYPE = 1 << 9
 _OF_ITS_OWN = frozenset(("__del__", "__getattribute__", "__init_subclass__"))
 """Methods that a second object of the same ``__dict__``, or a class of its own, would disturb."""
 
+_NOT_GIVEN = object()
+
 _made: dict[type, type] = {}
 
 
@@ -140,13 +142,11 @@ def _like(kind: Any) -> dict[str, Any]:
 
 
 def _noting(kind: Any) -> dict[str, Any]:
-    def __getitem__(self: Any, *asked: Any, **named: Any) -> Any:
-        return self._audit_notes.ask(
-            self._audit_number,
-            asked[0] if len(asked) == 1 and not named else None,
-            lambda: kind.__getitem__(self, *asked, **named),
-            lambda: kind.__getitem__(self._audit_of, *asked, **named),
-        )
+    def __getitem__(self: Any, asked: Any = _NOT_GIVEN, /, *more: Any, **named: Any) -> Any:
+        if asked is _NOT_GIVEN:  # by its name
+            name = next(iter(named))
+            asked, named = named[name], {key: value for key, value in named.items() if key != name}
+        return self._audit_notes.ask(self, kind, asked, more, named)
 
     return {"__getitem__": __getitem__}
 

@@ -75,7 +75,9 @@ class Moving:
         at = None if places is None else _within(asked, len(places))
         if at is None or places is None:
             return None
-        return at + places.start if isinstance(places, range) else places[at]
+        if isinstance(places, range):
+            return at + places.start if places.start else at
+        return places[at]
 
     def _rows_in_parts(self, dataset: Any, asked: Ints) -> Ints | None:
         ends = np.asarray(dataset.cumulative_sizes, np.int64)
@@ -104,5 +106,7 @@ def _chosen(indices: Any, asked: Ints) -> Ints | None:
 
 def _within(asked: Ints, length: int) -> Ints | None:
     """Positions from the start; None where one is outside."""
+    if not asked.size or 0 <= np.minimum.reduce(asked) <= np.maximum.reduce(asked) < length:
+        return asked
     at = np.where(asked < 0, asked + length, asked)
-    return None if at.size and not 0 <= int(at.min()) <= int(at.max()) < length else at
+    return at if 0 <= np.minimum.reduce(at) <= np.maximum.reduce(at) < length else None
