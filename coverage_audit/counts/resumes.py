@@ -9,7 +9,7 @@ import numpy as np
 
 from coverage_audit.counts.blocks import Block, Status, Tally, read_blocks
 from coverage_audit.counts.source import Origin, SplitSource, Stream
-from coverage_audit.counts.tracker import Piece, Tracker
+from coverage_audit.counts.tracker import Tracker
 from coverage_audit.model.rows import Ints, Mask, RowSet
 
 OPENING = 1 << 16
@@ -81,26 +81,22 @@ def find_resumes(source: SplitSource) -> tuple[Resume, ...]:
 def _joins(source: SplitSource, parts: tuple[Stream, ...], cuts: tuple[bool, ...]) -> list[_Join]:
     if len(parts) < 2:
         return []
+    try:
+        return _join(source, parts, cuts, _by_epoch(source, parts))
+    except _EpochUntold:  # the unit is a pass, which only shows in what came before
+        return _join(source, parts, cuts, _by_label(source, parts))
+
+
+def _join(
+    source: SplitSource, parts: tuple[Stream, ...], cuts: tuple[bool, ...], stretches: Iterator[_Stretch]
+) -> list[_Join]:
     assert source.shards is not None
     n_ids = source.shards.n_ids
-    part_of: dict[int, int] = {}
-
-    def blocks() -> Iterator[Block]:
-        for at, part in enumerate(parts):
-            for block in read_blocks(source, part, Tally()):
-                part_of[id(block)] = at
-                yield block
-
     out: list[_Join] = []
-    tracker = Tracker(0, n_ids, source.shards.rows)
     part, number, unit = 0, -1, "epoch"
     seen, visits, opening = np.zeros(n_ids, np.bool_), 0, np.empty(0, np.int64)
-    for piece in tracker.pieces(blocks()):
-        if piece.block.status.yielded:
-            tracker.commit(piece)
-        if piece.block.status is Status.HOLE or not len(piece.ids):
-            continue
-        now, (kind, label) = part_of[id(piece.block)], _label(piece, source)
+    for stretch in stretches:
+        now, kind, label, ids = stretch.part, stretch.unit, stretch.number, stretch.ids
         if now != part:
             attempt = parts[now].writer.attempt
             if visits:
@@ -112,23 +108,67 @@ def _joins(source: SplitSource, parts: tuple[Stream, ...], cuts: tuple[bool, ...
         if (kind, label) != (unit, number):
             seen, visits, opening = np.zeros(n_ids, np.bool_), 0, np.empty(0, np.int64)
             unit, number = kind, label
-        seen[piece.ids] = True
-        visits += len(piece.ids)
+        seen[ids] = True
+        visits += len(ids)
         if len(opening) < OPENING:
-            opening = np.concatenate((opening, piece.ids[: OPENING - len(opening)]))
+            opening = np.concatenate((opening, ids[: OPENING - len(opening)]))
         if out and out[-1].attempt == parts[part].writer.attempt and label == out[-1].next_number:
             join = out[-1]
-            join.after[piece.ids] = True
-            join.after_visits += len(piece.ids)
+            join.after[ids] = True
+            join.after_visits += len(ids)
             if sum(map(len, join.first)) < OPENING:
-                join.first.append(piece.ids[:OPENING])
+                join.first.append(ids[:OPENING])
     return out
 
 
-def _label(piece: Piece, source: SplitSource) -> tuple[str, int]:
-    if piece.block.epoch >= 0 and source.info.contract.per == "epoch":
-        return "epoch", piece.block.epoch
-    return "pass", piece.pass_
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Consumed visits of one part, inside one unit."""
+
+    part: int
+    unit: str
+    number: int
+    ids: Ints
+
+
+class _EpochUntold(Exception):
+    """Nobody says which epoch a batch belongs to, or the contract is not about epochs."""
+
+
+def _by_epoch(source: SplitSource, parts: tuple[Stream, ...]) -> Iterator[_Stretch]:
+    """All stretches where every batch tells its epoch: no pass has to be looked for."""
+    for block, part in _blocks(source, parts):
+        if block.status is not Status.HOLE and len(block.ids):
+            if block.epoch < 0 or source.info.contract.per != "epoch":
+                raise _EpochUntold
+            yield _Stretch(part, "epoch", block.epoch, block.ids)
+
+
+def _by_label(source: SplitSource, parts: tuple[Stream, ...]) -> Iterator[_Stretch]:
+    """All stretches, by the epoch if the contract is about epochs and it is told, else by the pass."""
+    assert source.shards is not None
+    part_of: dict[int, int] = {}
+
+    def blocks() -> Iterator[Block]:
+        for block, at in _blocks(source, parts):
+            part_of[id(block)] = at
+            yield block
+
+    tracker = Tracker(0, source.shards.n_ids, source.shards.rows)
+    for piece in tracker.pieces(blocks()):
+        if piece.block.status.yielded:
+            tracker.commit(piece)
+        if piece.block.status is Status.HOLE or not len(piece.ids):
+            continue
+        told = piece.block.epoch >= 0 and source.info.contract.per == "epoch"
+        unit, number = ("epoch", piece.block.epoch) if told else ("pass", piece.pass_)
+        yield _Stretch(part_of[id(piece.block)], unit, number, piece.ids)
+
+
+def _blocks(source: SplitSource, parts: tuple[Stream, ...]) -> Iterator[tuple[Block, int]]:
+    for at, part in enumerate(parts):
+        for block in read_blocks(source, part, Tally()):
+            yield block, at
 
 
 def _together(source: SplitSource, joins: list[_Join]) -> Resume:

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -14,12 +15,15 @@ from hypothesis import strategies as st
 
 import coverage_audit as ca
 from coverage_audit.counts.attempts import AttemptCount
+from coverage_audit.counts.load import sources_of
+from coverage_audit.counts.resumes import _by_label, find_resumes
 from coverage_audit.counts.source import Origin
 from coverage_audit.counts.tables import SplitCounts
 from coverage_audit.model.event import Batch, BatchRows, Consumed, Event, Found, Mark, MarkKind
 from coverage_audit.model.rows import Repeats, RowSet
 from coverage_audit.model.run import SplitInfo
 from coverage_audit.result import Verdict
+from coverage_audit.runlog.reader import read_log
 from coverage_audit.testing.logs import write_log
 from coverage_audit.testing.runs import shards_of
 
@@ -302,3 +306,17 @@ def test_ranks_that_are_silent_restore_with_the_others(tmp_path: Path) -> None:
 
     assert counts.run_visits.tolist() == [1] * N
     assert [(a.steps, a.steps_kept, a.visits_kept) for a in counts.attempts] == [(2, 1, 3), (2, 2, 5)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(runs(), st.sampled_from([None, 3]))
+def test_told_epochs_join_as_if_passes_were_looked_for(attempts: list[list[Op]], steps: int | None) -> None:
+    """GIVEN restores WHEN every batch tells its epoch THEN what came before and after each is found without passes."""
+    info = SplitInfo("train", SHARDS.fingerprint, steps_per_epoch=steps)
+    with tempfile.TemporaryDirectory() as folder:
+        for restart, ops in enumerate(attempts):
+            write_log(f"{folder}/run.parquet", SHARDS, events_of(ops, trained=True), splits=[info], restart=restart)
+        (source,) = sources_of([read_log(f"{folder}/run.parquet")], None, lambda *_: [])
+        quick = find_resumes(source)
+        with patch("coverage_audit.counts.resumes._by_epoch", _by_label):
+            assert find_resumes(source) == quick
