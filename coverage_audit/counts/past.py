@@ -17,9 +17,10 @@ from coverage_audit.counts.lineage import (
     is_active,
     read_stories,
 )
+from coverage_audit.counts.part import Part, exhausted_from, facts_of
 from coverage_audit.counts.remarks import read_remarks, sum_remarks
 from coverage_audit.counts.source import EpochFacts, History, Origin, Stream
-from coverage_audit.counts.stitch import Part, Stitch, align_late, exhausted_from, facts_of
+from coverage_audit.counts.stitch import Stitch, align_late
 from coverage_audit.model.event import MarkKind
 from coverage_audit.model.run import SplitInfo, Writer
 from coverage_audit.model.shards import Shards
