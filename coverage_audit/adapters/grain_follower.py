@@ -170,7 +170,8 @@ class Follower:
         self.lose("the elements of the source are other rows of the data")
         self._by_index = False
         reason = f"{self._lost}, so rows are told by what batches hold"
-        self._stream.mark(MarkKind.DEMOTED, found=int(Found.EXPLICIT), reason=reason, asked=self._asked, verified=-1)
+        before = self._asked - 1
+        self._stream.mark(MarkKind.DEMOTED, found=int(Found.EXPLICIT), reason=reason, asked=before, verified=-1)
         warn(f"{self._stream.split.info.name}: {reason}. Give ids=, or declare the data in the order of the source")
         return told
 

@@ -239,7 +239,7 @@ class Watch:
         reason = "the samples at the positions of the sampler are other rows of the data"
         name = self._plan.stream.split.info.name
         self._plan.stream.mark(
-            MarkKind.DEMOTED, found=int(Found.EXPLICIT), reason=reason, asked=self._plan.asked, verified=-1
+            MarkKind.DEMOTED, found=int(Found.EXPLICIT), reason=reason, asked=self._plan.asked - 1, verified=-1
         )
         warn(f"{name}: {reason}, so rows are told by what batches hold. Give ids=, or declare the files in that order")
         return True

@@ -66,7 +66,9 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
 
 
 def _doubtful(counts: SplitCounts) -> Iterator[tuple[str, int, int]]:
-    return ((d.found, d.first_doubtful, d.caught) for d in counts.remarks.demotions)
+    """Of each way that was caught: the first batch in doubt, and the one it was caught at. Caught at the very first,
+    none was known in that way."""
+    return ((d.found, d.first_doubtful, d.caught) for d in counts.remarks.demotions if d.caught > 0)
 
 
 RULE = Rule(
@@ -76,7 +78,10 @@ RULE = Rule(
     role="evidence",
     since="0.1",
     check=check,
-    quiet=(Example((2,), (((0,), (1,)),)),),
+    quiet=(
+        Example((2,), (((0,), (1,)),)),
+        Example((2,), (((0,), (1,)),), remarks=Remarks(demotions=(Demotion("explicit", 0, 0),))),
+    ),
     fires=(
         Example((2,), (((0,), Unknown(1)),)),
         Example((2,), (((0,), (1,)),), remarks=Remarks(demotions=(Demotion("provenance", 1, 64),))),
