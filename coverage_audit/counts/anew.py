@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from coverage_audit.counts.blocks import Block, Status, Tally, read_blocks
+from coverage_audit.counts.blocks import Block, Status, read_blocks
 from coverage_audit.counts.source import SplitSource
+from coverage_audit.counts.tally import Tally
 from coverage_audit.model.rows import Ints, Mask
 
 EPOCHS = 4

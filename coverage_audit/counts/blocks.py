@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import enum
 import itertools
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from coverage_audit.counts.expand import expand, shard_of_ids
 from coverage_audit.counts.source import SplitSource, Stream
+from coverage_audit.counts.tally import Tally, count_batches, nameless_rows
 from coverage_audit.model.event import VERIFIED, Found
 from coverage_audit.model.rows import Ints, Mask
-from coverage_audit.model.shards import Shards
 from coverage_audit.runlog.visits import I8, Visits, only_value
 
 MAX_VISITS = 1 << 17  # one block's ids: 1 MB, so that temporaries are used again before they leave the cache
@@ -63,19 +63,6 @@ class Block:
     outside: int = 0
     shard: npt.NDArray[np.int32] | None = None
     attempt: int = 0
-
-
-@dataclass(slots=True)
-class Tally:
-    """What needs no order: sizes, ways of knowing, rows that are not of the data. Counts yields."""
-
-    sizes: Counter[int] = field(default_factory=Counter)
-    found: Counter[str] = field(default_factory=Counter)
-    unidentified: int = 0
-    unidentified_batches: int = 0
-    outside: int = 0
-    outside_rows: list[tuple[int, int]] = field(default_factory=list)
-    yields: int = 0
 
 
 @dataclass(slots=True)
@@ -155,7 +142,7 @@ def _blocks(
     epoch = _carry(_epochs(visits, starts, number, source, stream), hole, past.epoch)
     fit = _carry(visits.fit[starts].astype(np.int64), hole, past.fit)
     pass_ = visits.pass_[starts].astype(np.int64)
-    _tally(visits, how, starts, size, ~replay & ~unknown, tally)
+    count_batches(visits, how, starts, size, ~replay & ~unknown, tally)
     one_shard = _single_shard(visits, starts, known)
     worker = visits.worker[starts]
 
@@ -174,7 +161,7 @@ def _blocks(
         past.epoch, past.fit = int(epoch[-1]), int(fit[-1])
     for low, high in itertools.pairwise(bounds):
         records = slice(int(ends[low]), int(ends[high]))
-        ids, of_record, outside = _expand(visits, records, single, known[records], source, expected, tally)
+        ids, of_record, outside = expand(visits, records, single, known[records], source, expected, tally)
         counts = size[low:high] if of_record is None else np.add.reduceat(of_record, starts[low:high] - records.start)
         yield Block(
             epoch=int(epoch[low]),
@@ -187,9 +174,9 @@ def _blocks(
             worker=worker[low:high],
             offset=np.concatenate((_ZERO, np.cumsum(counts, dtype=np.int64))),
             ids=ids,
-            unidentified=_nameless_rows(size[low:high], nameless[low:high]),
+            unidentified=nameless_rows(size[low:high], nameless[low:high]),
             outside=outside,
-            shard=_shard_of_ids(visits.shard[records], of_record, ids, source),
+            shard=shard_of_ids(visits.shard[records], of_record, ids, source),
             attempt=visits.attempt,
         )
 
@@ -203,24 +190,9 @@ def _assumed(size: Ints, nameless: Mask, declared: int | None, tally: Tally) -> 
     return np.where(unsized, declared or max(int(size.max()), max(tally.sizes, default=0)), size)
 
 
-def _nameless_rows(size: Ints, nameless: Mask) -> int:
-    """Rows of batches whose rows nobody knows: each held at least one."""
-    return int(np.maximum(size[nameless], 1).sum()) if nameless.any() else 0
-
-
 def _ways(found: I8) -> I8:
     one = only_value(found)
     return found & ~VERIFIED if one is None else np.broadcast_to(np.int8(one & ~VERIFIED), len(found))
-
-
-def _shard_of_ids(
-    shard: npt.NDArray[np.int32], of_record: Ints | None, ids: Ints, source: SplitSource
-) -> npt.NDArray[np.int32] | None:
-    if source.shards is None or len(source.shards) < 2:
-        return None
-    if source.raw_ids:
-        return source.shards.locate(ids)[0].astype(np.int32)
-    return shard if of_record is None else np.repeat(shard, of_record)
 
 
 def _status(visits: Visits, starts: Ints, number: Ints, source: SplitSource, highest: int) -> tuple[Mask, Mask]:
@@ -256,27 +228,6 @@ def _carry(values: Ints, holes: Mask, before: int | None) -> Ints:
     return carried if before is None else np.where(at < 0, before, carried)
 
 
-def _tally(visits: Visits, how: npt.NDArray[np.int8], starts: Ints, size: Ints, yielded: Mask, tally: Tally) -> None:
-    nameless = how[starts] == Found.UNKNOWN
-    sizes = size[yielded & ~(nameless & (size < 1))]
-    if len(sizes) and (sizes == sizes[0]).all():
-        tally.sizes[int(sizes[0])] += len(sizes)
-    else:
-        values, times = np.unique(sizes, return_counts=True)
-        tally.sizes.update({int(v): int(n) for v, n in zip(values, times, strict=True)})
-    tally.yields += int(yielded.sum())
-    alike = only_value(how) is not None or how.min() == how.max()
-    codes = [int(how[0])] if alike else np.unique(how).tolist()
-    for code in codes:
-        if code == Found.UNKNOWN:
-            rows = _nameless_rows(size, nameless)
-            tally.unidentified += rows
-            tally.unidentified_batches += int(nameless.sum())
-        else:
-            rows = int(size.sum()) if len(codes) == 1 else int(visits.count[how == code].sum(dtype=np.int64))
-        tally.found[Found(code).name.lower().replace("_", " ")] += rows
-
-
 def _single_shard(visits: Visits, starts: Ints, known: Mask) -> npt.NDArray[np.int32]:
     """The shard each batch lies in, -1 where it lies in several or in none that is known."""
     low = np.minimum.reduceat(visits.shard, starts)
@@ -285,64 +236,3 @@ def _single_shard(visits: Visits, starts: Ints, known: Mask) -> npt.NDArray[np.i
     if not known.all():
         one &= np.minimum.reduceat(known, starts)
     return np.where(one, low, -1).astype(np.int32)
-
-
-def _expand(
-    visits: Visits,
-    records: slice,
-    single: bool,
-    inside: Mask,
-    source: SplitSource,
-    expected: Mask | None,
-    tally: Tally,
-) -> tuple[Ints, Ints | None, int]:
-    """Records -> expected sample ids; also how many of them each record gives (None: 1), and how many rows are
-    outside."""
-    shards = source.shards
-    shard, row = visits.shard[records], visits.row[records]
-    if shards is not None and single and expected is None and inside.all():
-        return _sample_ids(shard, row, source, shards), None, 0
-    count = visits.count[records].astype(np.int64)
-    strange = ~inside & ((visits.found[records] & ~VERIFIED) != Found.UNKNOWN)
-    outside = int(count[strange].sum())
-    if outside:
-        _remember(tally, -1, row[strange], count[strange])
-    if shards is None or not inside.any():
-        tally.outside += outside
-        return np.empty(0, np.int64), np.zeros(len(row), np.int64), outside
-    if not inside.all():
-        count = np.where(inside, count, 0)
-    first = _sample_ids(shard, row, source, shards)
-    if (count == 1).all():
-        ids = first
-    else:
-        before = np.cumsum(count) - count
-        ids = np.arange(int(count.sum()), dtype=np.int64) + np.repeat(first - before, count)
-    if expected is not None:
-        wanted = expected[ids]
-        if not wanted.all():
-            outside += int((~wanted).sum())
-            bad_shard, bad_row = shards.locate(ids[~wanted])
-            _remember(tally, int(bad_shard[0]), bad_row, np.ones(len(bad_row), np.int64))
-            keep = np.concatenate(([0], np.cumsum(wanted)))
-            ends = np.cumsum(count)
-            count = keep[ends] - keep[ends - count]
-            ids = ids[wanted]
-    tally.outside += outside
-    return ids, count, outside
-
-
-def _sample_ids(shard: npt.NDArray[np.int32], row: Ints, source: SplitSource, shards: Shards) -> Ints:
-    """The first sample id of each record; nothing that means something where the record is outside."""
-    if source.raw_ids:
-        return row
-    ids = shards.offsets.take(shard, mode="clip")
-    ids += row
-    return ids
-
-
-def _remember(tally: Tally, shard: int, rows: Ints, counts: Ints, limit: int = 20) -> None:
-    """The first few rows that are not of the data; each record is a run of ``counts`` rows."""
-    for row, count in zip(rows[:limit], counts[:limit], strict=True):
-        for offset in range(min(int(count), limit - len(tally.outside_rows))):
-            tally.outside_rows.append((shard, int(row) + offset))

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from coverage_audit.counts.accountant import Accountant
 from coverage_audit.counts.anew import as_passes, begin_anew
-from coverage_audit.counts.blocks import Tally, read_blocks
+from coverage_audit.counts.blocks import read_blocks
 from coverage_audit.counts.needed import Needs, batch_size_of, partial_batches
 from coverage_audit.counts.order import Order
 from coverage_audit.counts.processes import together
@@ -18,6 +18,7 @@ from coverage_audit.counts.remarks import sum_remarks
 from coverage_audit.counts.resumes import find_resumes
 from coverage_audit.counts.source import EpochFacts, SplitSource, Stream
 from coverage_audit.counts.tables import EpochCount, PassCount, SplitCounts
+from coverage_audit.counts.tally import Tally
 from coverage_audit.counts.tracker import Piece, Tracker
 from coverage_audit.counts.unfinished import Lane
 from coverage_audit.model.rows import Repeats, RowSet

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from coverage_audit.counts.attempts import AttemptCount, WriterCount
-from coverage_audit.counts.blocks import Status, Tally, read_blocks
+from coverage_audit.counts.blocks import Status, read_blocks
 from coverage_audit.counts.source import SplitSource, Stream
+from coverage_audit.counts.tally import Tally
 from coverage_audit.counts.unfinished import Lane
 from coverage_audit.model.run import WriterEnd
 

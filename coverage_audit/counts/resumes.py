@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from coverage_audit.counts.blocks import Block, Status, Tally, read_blocks
+from coverage_audit.counts.blocks import Block, Status, read_blocks
 from coverage_audit.counts.source import Origin, SplitSource, Stream
+from coverage_audit.counts.tally import Tally
 from coverage_audit.counts.tracker import Tracker
 from coverage_audit.model.rows import Ints, Mask, RowSet
 
