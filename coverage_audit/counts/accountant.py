@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from coverage_audit.counts.blocks import Status
+from coverage_audit.counts.marking import count_among, rows_of
 from coverage_audit.counts.ordering import Ordering, places_of
 from coverage_audit.counts.recency import Indices
 from coverage_audit.counts.shares import EpochShare
@@ -18,10 +19,7 @@ from coverage_audit.counts.tables import EpochCount, Hole, PassCount, Position, 
 from coverage_audit.counts.tracker import Piece, Tracker
 from coverage_audit.counts.unfinished import NONE, Lane, OpenEpoch, OpenHole, OpenPass, OpenSpan, Remaining
 from coverage_audit.counts.walk import Scratch
-from coverage_audit.model.rows import Ints, Mask, Repeats, RowSet
-
-DENSE = 32
-"""Rows of the data per id up to which ids are marked in a mask of all rows."""
+from coverage_audit.model.rows import Mask, Repeats, RowSet
 
 
 class Accountant:
@@ -80,7 +78,8 @@ class Accountant:
         if status.yielded:
             lane.ordering.add(piece)
             lane.batches += piece.batches
-            _add_batches(lane.pass_, piece, self.source.info.batch_size)
+            assert lane.pass_ is not None
+            lane.pass_.add_batches(piece, self.source.info.batch_size)
 
     def finish(self) -> None:
         """No more pieces: close what is open."""
@@ -179,7 +178,7 @@ class Accountant:
         if span is None or self.open is None:
             return
         if span.ids:
-            rows = self._rows_of(span.ids)
+            rows = rows_of(span.ids, self.n_ids)
         else:
             recency = self.consumed or lane.tracker.recency
             rows = RowSet.of_mask(recency.seen_since(span.start))
@@ -236,23 +235,6 @@ class Accountant:
         """Expected ids that are not ``seen``."""
         return RowSet.of_mask(~seen if self.expected is None else self.expected & ~seen)
 
-    def _rows_of(self, parts: list[Ints]) -> RowSet:
-        """The set of many ids; marking them takes less time than sorting where they are no small part of all."""
-        if self.n_ids > DENSE * sum(map(len, parts)):
-            return RowSet.of_ids(np.concatenate(parts))
-        seen = np.zeros(self.n_ids, np.bool_)
-        for ids in parts:
-            seen[ids] = True
-        return RowSet.of_mask(seen)
-
-    def _count_among(self, ids: Ints, others: Ints) -> int:
-        """How many of ``ids`` are among ``others``."""
-        if not len(ids) or not len(others):
-            return 0
-        among = np.zeros(self.n_ids, np.bool_)
-        among[others] = True
-        return int(np.count_nonzero(among[ids]))
-
     def _finish_pass(self, lane: Lane, *, ended: bool = False) -> None:
         done, lane.pass_ = lane.pass_, None
         if done is None:
@@ -270,7 +252,7 @@ class Accountant:
             else lane.tracker.recency.seen_since(done.start)
         )
         repeated = len(surplus)
-        again = self._count_among(done.tail, surplus)
+        again = count_among(done.tail, surplus, self.n_ids)
         if len(done.tail) and lane.passes and again >= 0.9 * len(done.tail):
             # The rows that filled up the batch came again in this pass: they padded the one before.
             done.padding = len(done.tail)
@@ -299,24 +281,6 @@ class Accountant:
                 untrained_batches=done.holes,
             )
         )
-
-
-def _add_batches(opened: OpenPass | None, piece: Piece, declared: int | None) -> None:
-    assert opened is not None
-    which = slice(piece.begins, piece.ends)
-    opened.batches += piece.batches
-    sizes, shard = piece.block.size[which], piece.block.one_shard[which]
-    if not len(sizes):
-        return
-    opened.spanning = opened.spanning or bool((shard < 0).any())
-    usual = int(sizes[0])
-    if (sizes == usual).all():
-        opened.sizes[usual] += len(sizes)
-    else:
-        opened.sizes.update(sizes.tolist())
-    odd = np.flatnonzero((sizes != (declared or max(opened.sizes))) & (shard >= 0))
-    for index in odd:
-        opened.remainders[int(sizes[index]), int(shard[index])] += 1
 
 
 def _with_padding(count: PassCount, rows: int) -> PassCount:

@@ -10,7 +10,7 @@ import numpy as np
 from coverage_audit.counts.order import Order
 from coverage_audit.counts.ordering import Ordering
 from coverage_audit.counts.tables import PassCount, Position, Span
-from coverage_audit.counts.tracker import Tracker
+from coverage_audit.counts.tracker import Piece, Tracker
 from coverage_audit.model.rows import Ints, Mask
 
 NONE: Ints = np.empty(0, np.int64)
@@ -34,6 +34,22 @@ class OpenPass:
     spanning: bool = False
     tail: Ints = field(default_factory=lambda: NONE)
     padding: int = 0
+
+    def add_batches(self, piece: Piece, declared: int | None) -> None:
+        """Count the batches that begin in a piece of it; ``declared``: rows per batch, if anybody said so."""
+        which = slice(piece.begins, piece.ends)
+        self.batches += piece.batches
+        sizes, shard = piece.block.size[which], piece.block.one_shard[which]
+        if not len(sizes):
+            return
+        self.spanning = self.spanning or bool((shard < 0).any())
+        usual = int(sizes[0])
+        if (sizes == usual).all():
+            self.sizes[usual] += len(sizes)
+        else:
+            self.sizes.update(sizes.tolist())
+        for index in np.flatnonzero((sizes != (declared or max(self.sizes))) & (shard >= 0)):
+            self.remainders[int(sizes[index]), int(shard[index])] += 1
 
 
 @dataclass(slots=True)
