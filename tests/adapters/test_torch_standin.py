@@ -142,7 +142,8 @@ def test_it_is_the_dataset_for_everybody_else() -> None:
     assert standing.cached() is dataset.cached()
     assert type(copy.copy(standing)) is type(copy.deepcopy(standing)) is Sending
     assert copy.copy(standing).__dict__ is not dataset.__dict__
-    assert (standing.__getitem__(index=1).row, type(standing).__name__) == (0, "Sending")
+    ask: Any = standing.__getitem__
+    assert (ask(index=1).row, type(standing).__name__) == (0, "Sending")
 
 
 def test_views_hold_the_stand_ins_of_what_they_look_at() -> None:
