@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from coverage_audit.errors import DatasetError
-from coverage_audit.model.rows import RowSet
 from coverage_audit.model.shards import Shard, Shards
-from coverage_audit.sources import arrow, hdf5, parquet, tar_samples, zarr_store
+from coverage_audit.sources import tar_samples
 from coverage_audit.sources.arrow_rows import ArrowRows, rows_of_all
 from coverage_audit.sources.changes import describe_changes
-from coverage_audit.sources.files import File, Group, PathLike, common_names, find_files, is_url
+from coverage_audit.sources.files import PathLike, common_names, find_files
 from coverage_audit.sources.held import Held, hold
 from coverage_audit.sources.manifest import read_manifest, write_manifest
 from coverage_audit.sources.mapped import file_of
-from coverage_audit.sources.mixture import refuse_mixture
-from coverage_audit.sources.npy import Header, read_header
-from coverage_audit.sources.npz import read_archive_header
+from coverage_audit.sources.opening import check_group, check_rows, read_file, refuse_same, rows_in, tell_progress
 from coverage_audit.sources.partners import pair_files
 from coverage_audit.sources.progress import Progress, progress_of
-from coverage_audit.sources.raw import row_type
 from coverage_audit.sources.sample_keys import SampleKeys, read_sample_keys
+from coverage_audit.sources.selection import choose_rows
 from coverage_audit.sources.sized import count_rows, refuse_features
 
 if TYPE_CHECKING:
@@ -90,15 +83,15 @@ class Dataset:
         """
         groups = find_files(paths)
         files = [file for group in groups for file in group.files]
-        _refuse_same(files)
-        with _progress(files) as told:
-            opened = [_read(file, told) for file in files]
+        refuse_same(files)
+        with tell_progress(files) as told:
+            opened = [read_file(file, told) for file in files]
         headers = iter(header for header, _, _ in opened)
         for group in groups:
-            _check_group(group, [next(headers) for _ in group.files])
+            check_group(group, [next(headers) for _ in group.files])
         shards = Shards(
             tuple(
-                Shard(name, _rows(header, file), size, modified)
+                Shard(name, rows_in(header, file), size, modified)
                 for name, file, (header, size, modified) in zip(common_names(files), files, opened, strict=True)
             )
         )
@@ -107,7 +100,7 @@ class Dataset:
             pairs = pair_files(groups, find_files(aligned))
             for file, shard, others in zip(files, shards, pairs, strict=True):
                 for other in others:
-                    _check_rows(file, shard.rows, other, _rows(_read(other)[0], other))
+                    check_rows(file, shard.rows, other, rows_in(read_file(other)[0], other))
             partners = tuple(tuple(p.path for p in others if p.path is not None) for others in pairs)
         members = tuple(file.member or "" for file in files)
         hashes = [h.hashes if isinstance(h, tar_samples.TarHeader) else None for h, _, _ in opened]
@@ -150,7 +143,7 @@ class Dataset:
         :class:`DatasetError` (rows-outside, rows-twice, not-rows) for ids that are not expected here, come twice, or
         are no whole numbers.
         """
-        return replace(self, shards=Shards(self.shards.items, _selection(rows, self.shards)))
+        return replace(self, shards=Shards(self.shards.items, choose_rows(rows, self.shards)))
 
     def save(self, path: PathLike) -> None:
         """Write a manifest (JSON) from which :meth:`load` makes an equal dataset without the data."""
@@ -232,114 +225,3 @@ class Dataset:
         more = f", and {n - 4:,} more" if n > 4 else ""
         of = "" if self.shards.selected is None else f" of {self.shards.n_ids:,}"
         return f"Dataset({self.rows:,}{of} rows in {n:,} shard{'' if n == 1 else 's'}: {shown}{more})"
-
-
-def _progress(files: list[File]) -> AbstractContextManager[Callable[[int], object] | None]:
-    """Told of the bytes that were passed, where headers lie all over the files."""
-    large = [file for file in files if file.suffix in tar_samples.SUFFIXES]
-    if not large:
-        return nullcontext()
-    total = sum(os.path.getsize(f.path) for f in large if f.path is not None and f.path.is_file())
-    return progress_of(None, f"samples of {len(large):,} tar files", total)
-
-
-def _read(file: File, told: Callable[[int], object] | None = None) -> tuple[Header, int | None, int | None]:
-    """Header, bytes, modification time."""
-    suffix = file.suffix
-    try:
-        if suffix == zarr_store.SUFFIX:
-            described = zarr_store.metadata_of(file.locator)
-            modified = None if described is None else os.stat(described).st_mtime_ns
-            return zarr_store.read_store_header(file.locator, file.member), None, modified
-        stream, size, modified = file.open()
-        with stream:
-            if suffix == ".npz":
-                return read_archive_header(stream, file.locator, file.member), size, modified
-            if suffix in hdf5.SUFFIXES:
-                return hdf5.read_hdf5_header(stream, file.locator, file.member), size, modified
-            if suffix == parquet.SUFFIX:
-                return parquet.read_parquet_header(stream, file.locator), size, modified
-            if suffix == arrow.SUFFIX:
-                return arrow.read_arrow_header(stream, file.locator), size, modified
-            if suffix in tar_samples.SUFFIXES:
-                return tar_samples.read_tar_header(stream, file.locator, told), size, modified
-            if not suffix:
-                size = stream.seek(0, os.SEEK_END) if size is None else size
-                kind = row_type(file.member or "", file.locator)
-                return kind.layout(file.locator, size).header, size, modified
-            return read_header(stream, file.locator, size), size, modified
-    except OSError as error:
-        raise DatasetError(
-            f"{file} cannot be read ({error.strerror or error}): check that it is there and may be read",
-            slug="no-files",
-        ) from error
-
-
-def _rows(header: Header, file: File) -> int:
-    if header.rows is None:
-        raise DatasetError(
-            f"{file} is a 0-d array, which has no rows: leave it out of the data, or give it one axis",
-            slug="no-rows-axis",
-        )
-    return header.rows
-
-
-def _check_group(group: Group, headers: list[Header]) -> None:
-    if group.pattern is None or group.files[0].member is not None:
-        return  # naming files, or one array of each, says that all of them hold rows
-    relative = not os.path.isabs(group.pattern) and not is_url(group.pattern)
-    names = [os.path.relpath(f.locator) if relative else f.locator for f in group.files]
-    refuse_mixture(group.pattern, [name.replace(os.sep, "/") for name in names], headers)
-
-
-def _check_rows(file: File, rows: int, other: File, other_rows: int) -> None:
-    if rows != other_rows:
-        raise DatasetError(
-            f"{other} has {other_rows:,} rows, its partner {file} has {rows:,}: aligned files hold the same rows",
-            slug="unaligned-files",
-        )
-
-
-def _refuse_same(files: list[File]) -> None:
-    seen: dict[tuple[str, str | None], File] = {}
-    for file in files:
-        key = (file.locator if file.path is None else os.path.realpath(file.locator), file.member)
-        if key in seen:
-            raise DatasetError(
-                f"{file} is named twice (first as {seen[key]}): name each file once", slug="same-shard-twice"
-            )
-        seen[key] = file
-
-
-def _selection(rows: Any, shards: Shards) -> RowSet:
-    n = shards.n_ids
-    if isinstance(rows, RowSet):
-        chosen = rows
-    else:
-        ids = np.asarray(rows)
-        if ids.dtype == np.bool_:
-            if ids.shape != (n,):
-                raise DatasetError(f"a mask of shape {ids.shape} does not fit {n:,} rows", slug="not-rows")
-            ids = np.flatnonzero(ids)
-        if ids.size == 0:
-            return RowSet.empty()
-        if ids.ndim != 1 or ids.dtype.kind not in "iu":
-            raise DatasetError(
-                f"rows of type {ids.dtype} and shape {ids.shape} are not sample ids: give a list of whole numbers",
-                slug="not-rows",
-            )
-        chosen = RowSet.of_ids(ids)
-        if len(chosen) != len(ids):
-            raise DatasetError(
-                f"{len(ids) - len(chosen):,} of the {len(ids):,} selected rows come more than once: a selection is a "
-                "set, give numpy.unique(rows)",
-                slug="rows-twice",
-            )
-    outside = chosen - shards.expected
-    if outside:
-        raise DatasetError(
-            f"selected rows that are not in this dataset: {len(outside):,}, the first is {int(outside.starts[0]):,}: "
-            f"sample ids go from 0 to {n - 1:,}" + ("" if shards.selected is None else ", less by the earlier select"),
-            slug="rows-outside",
-        )
-    return chosen
