@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,14 +20,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from keras_processes import keras_environment
+from tensorflow_forks import Forks
 
 from coverage_audit.model.event import VERIFIED, Found, Stage
 from coverage_audit.model.run import Writer
 from coverage_audit.runlog.reader import Log, read_log
 
+TIMEOUT = 120.0
+"""Seconds, of one script."""
 STYLES = Path(__file__).parent / "run_styles" / "styles"
 NPY = ("--data", "shards/x_*.npy", "--aligned", "shards/y_*.npy")
 HELD_OUT = (*NPY, "--validation-data", "held_out/x_*.npy")
+FORKED = frozenset((
+    "all_in_one_array", "arrays_of_lists", "augmented", "buffer_of_copies", "buffer_of_rows", "cast_down", "evaluated",
+    "images", "images_in_lists", "misaligned", "mixed_up", "moved", "npz_members", "odd_files", "one_buffer",
+    "permuted_copies", "preallocated", "producer_of_lists", "producer_thread", "repeated", "repeated_in_lists",
+    "replaced", "shuffled_in_flight", "shuffled_in_place", "slices_of_maps", "stacked_lists", "standardised",
+    "standardised_lists", "train_on_batch", "whole_arrays", "windows", "with_validation",
+))  # fmt: skip
+"""Scripts that need not import TensorFlow themselves; others of their kind, and what is about processes, do."""
 
 
 def _made() -> Any:
@@ -64,6 +75,11 @@ class Style:
     def __str__(self) -> str:
         data = () if self.data == "npy" else (self.data.replace(" ", "_"),)
         return "-".join((self.script, *self.args, *data, *(() if self.backend == "tensorflow" else (self.backend,))))
+
+    @property
+    def forked(self) -> bool:
+        """Whether it finds TensorFlow imported."""
+        return self.backend == "tensorflow" and self.script in FORKED
 
 
 class Step(NamedTuple):
@@ -193,9 +209,12 @@ def command(style: Style, folder: Path) -> list[str]:
     ]
 
 
-def run(style: Style, folder: Path) -> Ran:
+def run(style: Style, folder: Path, forks: Forks) -> Ran:
     """Make the data and run the script, recorded."""
     MADE.DATA[style.data](folder)
+    if style.forked:
+        done = forks.run(command(style, folder)[2:], folder, TIMEOUT)
+        return Ran(style, folder, done.returncode, done.stdout, done.stderr)
     try:
         done = _start(style, folder)
     except subprocess.TimeoutExpired:
@@ -214,7 +233,7 @@ def _start(style: Style, folder: Path) -> subprocess.CompletedProcess[str]:
         env=environment(style),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=TIMEOUT,
         check=False,
     )
 
@@ -228,14 +247,19 @@ class Runs:
 
     def __init__(self, styles: list[Style], folder: Path) -> None:
         self._pool = ThreadPoolExecutor(2)
+        self._forks = [Forks(environment(Style(""))) for _ in range(2)]
+        self._idle = deque(self._forks)
         self._runs: dict[Style, Future[Ran]] = {}
         for number, style in enumerate(dict.fromkeys(styles)):
             self._runs[style] = self._pool.submit(self._run, style, folder / f"{number:02}-{style}")
 
-    @staticmethod
-    def _run(style: Style, folder: Path) -> Ran:
+    def _run(self, style: Style, folder: Path) -> Ran:
         folder.mkdir()
-        return run(style, folder)
+        forks = self._idle.pop()
+        try:
+            return run(style, folder, forks)
+        finally:
+            self._idle.append(forks)
 
     def of(self, style: Style) -> Ran:
         """The run of a style, waited for."""
@@ -244,3 +268,5 @@ class Runs:
     def close(self) -> None:
         """What has not begun is not run."""
         self._pool.shutdown(cancel_futures=True)
+        for forks in self._forks:
+            forks.close()
