@@ -31,7 +31,9 @@ class Stitch:
             stop = end  # the next restore, of which nothing is known
         part = Part(story.declared, leg, start, stop, trained, tag)
         if not self.parts:
-            self.parts.append(replace(part, epoch=base - first_epoch(start)))
+            # What its record holds before it is no part of the run: where the lineage begins, batches and steps do.
+            steps = 0 if start is None else start.steps
+            self.parts.append(replace(part, batch=-part.first_batch, step=-steps, epoch=base - first_epoch(start)))
             return
         before = self.parts[-1]
         cut = before.stop

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import coverage_audit as ca
@@ -122,6 +122,9 @@ def runs(draw: st.DrawFn) -> list[list[Op]]:
 
 @settings(max_examples=120, deadline=None)
 @given(runs(), st.booleans(), st.sampled_from([None, 1, 3]))
+# The first part of what counts is no begin of a record: new weights were saved before their first step.
+@example([[(0,)] * 6, [Load(None), Save("a")], [Load(None), (0,), (0,), Load("a"), (1,), (2,)]], False, 1)
+@example([[(0,)] * 6, [Load(None), Save("a")], [Load(None), (0,), Load("a"), (1,), (2,), (3,), (4,)]], True, 3)
 def test_the_final_weights_saw_what_the_list_holds(
     attempts: list[list[Op]], trained: bool, steps_per_epoch: int | None
 ) -> None:
