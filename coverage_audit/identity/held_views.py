@@ -50,10 +50,12 @@ class HeldViews:
         self._held = held
         self._places = _apart(
             [
-                _Place(start, start + array.array.nbytes, shard, array)
-                for shard, array in enumerate(held.arrays)
-                if array is not None and array.array.flags.c_contiguous and array.array.nbytes
-                for start in (_address(array.array),)
+                _Place(start, start + array.nbytes, shard, one)
+                for shard, one in enumerate(held.arrays)
+                if one is not None
+                for array in (one.array,)
+                for start in (_address(array),)
+                if array.flags.c_contiguous and array.nbytes
             ]
         )
         self._changed: set[int] = set()
@@ -120,7 +122,7 @@ class HeldViews:
     def _shown(self, leaf: Array) -> tuple[_Place, Rows] | None:
         address = _address(leaf)
         for place in self._places:
-            if place.start <= address < place.stop and leaf.size:
+            if place.start <= address < place.stop and leaf.size and _address(place.held.array) == place.start:
                 rows = rows_shown(leaf, place.start, place.held.row_bytes, place.held.rows)
                 if rows is not None:
                     return place, rows

@@ -8,7 +8,7 @@ the memory still holds is believed only as far as it agrees with that.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,16 +41,24 @@ class HeldArray(StoredArray):
     """One array in memory. :meth:`read` and :meth:`blocks` give the rows as they were declared, or raise
     :class:`DatasetError` (unreadable-rows) where the memory was written to since.
 
-    ``array``: the very memory, never copied. ``hashes``: uint64 (rows,), of rows longer than a hash. ``numbers``: a
-    copy of all the others. Both are None until :meth:`take`.
+    ``seen``: gives the very memory, never a copy; asked each time, as torch moves tensors that it shares with other
+    processes. ``hashes``: uint64 (rows,), of rows longer than a hash. ``numbers``: a copy of all the others. Both are
+    None until :meth:`take`.
     """
 
-    def __init__(self, name: str, array: Array) -> None:
-        self.array = array
+    def __init__(self, name: str, seen: Callable[[], Array]) -> None:
+        self._seen = seen
+        array = seen()
+        self._nbytes = array.nbytes
         super().__init__(name, name)
         self.dtype, self.row_shape, self.rows = array.dtype, array.shape[1:], array.shape[0]
         self.hashes: Hashes | None = None
         self.numbers: Array | None = None
+
+    @property
+    def array(self) -> Array:
+        """The memory, as it is now."""
+        return self._seen()
 
     @property
     def is_short(self) -> bool:
@@ -68,10 +76,10 @@ class HeldArray(StoredArray):
         if self.is_short:
             self.numbers = np.array(self.array, order="C")
             return
-        hashes = np.empty(self.rows, np.uint64)
+        array, hashes = self.array, np.empty(self.rows, np.uint64)
         step = max(_BLOCK // self.row_bytes, 1)
         for at in range(0, self.rows, step):
-            block = self.array[at : at + step]
+            block = array[at : at + step]
             hashes[at : at + step] = hash_rows(block)
             if told is not None:
                 told(block.nbytes)
@@ -83,7 +91,7 @@ class HeldArray(StoredArray):
         if self.numbers is not None:
             return live.tobytes() == self.numbers[rows].tobytes()
         assert self.hashes is not None
-        return bool((hash_rows(live) == self.hashes[rows]).all())
+        return np.array_equal(hash_rows(live), self.hashes[rows])
 
     def _piece(self, start: int, stop: int) -> Array:
         return self._declared(slice(start, stop))
@@ -95,15 +103,14 @@ class HeldArray(StoredArray):
         if self.numbers is not None:
             return self.numbers[rows].copy()
         if self.hashes is None:
-            raise too_large(self.name, self.array.nbytes)
-        live = np.ascontiguousarray(self.array[rows])
-        live = live.copy() if np.may_share_memory(live, self.array) else live
+            raise too_large(self.name, self._nbytes)
+        live = np.array(self.array[rows], order="C")
         if not np.array_equal(hash_rows(live), self.hashes[rows]):
             raise unreadable(self.name, "the array was written to after it was declared")
         return live
 
     def _look(self) -> tuple[int, int, int]:
-        return self.array.nbytes, 0, 0
+        return self._nbytes, 0, 0
 
 
 class Held:
@@ -157,8 +164,8 @@ def hold(names: Sequence[str], things: Sequence[Any], paths: Sequence[Path | Non
     """
     arrays: list[HeldArray | None] = []
     for name, thing, path in zip(names, things, paths, strict=True):
-        array = None if path is not None else as_held(thing)
-        arrays.append(None if array is None else HeldArray(name, array))
+        seen = None if path is not None else _way_to(thing)
+        arrays.append(None if seen is None else HeldArray(name, seen))
     held = Held(tuple(arrays))
     if not held.known:
         return None
@@ -167,22 +174,37 @@ def hold(names: Sequence[str], things: Sequence[Any], paths: Sequence[Path | Non
     return held
 
 
-def as_held(thing: Any) -> Array | None:
-    """An array or a tensor in this memory as an ordinary array over the same memory; None for anything else."""
+def _way_to(thing: Any) -> Callable[[], Array] | None:
+    """What sees the memory of an array or a tensor as an ordinary array; None for anything else."""
+    package = type(thing).__module__.partition(".")[0]
     if isinstance(thing, np.ndarray):
-        array: Array = np.ndarray.view(thing, np.ndarray)
+        seen = partial(_of_numpy, thing)
+    elif package == "torch":
+        seen = partial(_of_torch, thing)
+    elif package == "tensorflow":
+        seen = partial(_of_tensorflow, thing)
     else:
-        package = type(thing).__module__.partition(".")[0]
-        try:
-            if package == "torch" and thing.device.type == "cpu":
-                array = np.asarray(thing.detach())
-            elif package == "tensorflow":
-                array = np.asarray(memoryview(thing))
-            else:
-                return None
-        except Exception:  # noqa: BLE001 - symbolic, sparse, of a type that numpy has not: then it is not held
-            return None
-    return None if array.ndim == 0 or array.dtype.hasobject else array
+        return None
+    try:
+        first = seen()
+    except Exception:  # noqa: BLE001 - symbolic, sparse, of a type that numpy has not: then it is not held
+        return None
+    return None if first.ndim == 0 or first.dtype.hasobject else seen
+
+
+def _of_numpy(array: Array) -> Array:
+    return np.ndarray.view(array, np.ndarray)
+
+
+def _of_tensorflow(tensor: Any) -> Array:
+    return np.asarray(memoryview(tensor))
+
+
+def _of_torch(tensor: Any) -> Array:
+    """Raises where the tensor is not in the memory of the CPU, or of a type that numpy has not."""
+    if tensor.device.type != "cpu":
+        raise TypeError(f"a tensor on {tensor.device}")
+    return np.asarray(tensor.detach())
 
 
 def too_large(name: str, n_bytes: int) -> Exception:

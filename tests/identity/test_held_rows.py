@@ -148,6 +148,19 @@ def test_tensors() -> None:
     assert told(way, x[:3]) == ("indexed_content", [299, 298, 297])
 
 
+def test_tensors_that_torch_moves_to_share_them() -> None:
+    """As it does with the tensors of a dataset that goes to another process."""
+    torch = pytest.importorskip("torch")
+    x = torch.tensor(sample())
+    way = way_of(x)
+    before = x.data_ptr()
+    x.share_memory_()
+
+    assert x.data_ptr() != before
+    assert told(way, x[3:5]) == ("indexed_content", [3, 4])
+    assert told(way_of(x), x[3:5]) == ("view", [3, 4])
+
+
 def test_views_of_tensors_over_an_array() -> None:
     torch = pytest.importorskip("torch")
     x = sample()
