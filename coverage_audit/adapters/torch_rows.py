@@ -165,14 +165,20 @@ def positions_of(dataset: Any, n_ids: int, declared: Dataset | None = None) -> P
     """How positions in ``dataset`` are rows of data with ``n_ids`` sample ids.
 
     ``declared``: that data, for datasets that know themselves which of its rows they have. A sentence where one of
-    these says why it cannot tell; None where nothing is known.
+    these says why it cannot tell, or where the data has another number of rows; None where nothing is known.
     """
     met = _Met(declared)
     places = met.resolve(dataset)
     if places is None:
         return met.reason
-    if met.bases and (met.knows_itself or sum(map(len, met.bases.values())) != n_ids):
+    if met.bases and met.knows_itself:
         return None
+    rows = sum(map(len, met.bases.values()))
+    if met.bases and rows != n_ids:
+        return (
+            f"the loader's dataset is made of {rows:,} rows, the declared data of {n_ids:,}: declare all of them, and "
+            "those that are used with .select()"
+        )
     return Positions(places, met.leaves, following(dataset, met.leaves))
 
 

@@ -16,6 +16,7 @@ from coverage_audit.adapters.torch_plan import Plan
 from coverage_audit.adapters.torch_rows import Positions
 from coverage_audit.identity.batches import Answer, Identified, Run, Unknown, possible_lengths
 from coverage_audit.identity.parts import handed_on
+from coverage_audit.identity.views import NOT_KNOWN
 from coverage_audit.model.event import VERIFIED, BatchRows, Found, MarkKind
 from coverage_audit.model.rows import Ints
 from coverage_audit.recorder.segment import Segment
@@ -271,7 +272,9 @@ def _count(rows: Answer | Identified) -> int:
 def _because(told: Answer | Identified, reason: str, detail: str = "") -> Answer | Identified:
     """The same, and this reason where the rows are unknown."""
     rows = told.rows if isinstance(told, Identified) else told
-    return Unknown(rows.length, reason, detail) if isinstance(rows, Unknown) else told
+    if not isinstance(rows, Unknown):
+        return told
+    return Unknown(rows.length, reason, detail or (rows.reason if rows.reason != NOT_KNOWN else ""))
 
 
 def _ids_of(rows: Answer, stream: Stream) -> Ints | None:

@@ -70,16 +70,19 @@ def test_positions_are_the_rows_that_are_read(dataset: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "n_ids"),
+    ("dataset", "rows", "n_ids"),
     [
-        (Numbers(0, 3), 4),
-        (Subset(Numbers(0, 9), [0, 1, 2]), 3),
-        (Holder(Numbers(0, 9), 18), 9),
-        (ConcatDataset([Numbers(0, 3), Numbers(3, 1)]), 9),
+        (Numbers(0, 3), 3, 4),
+        (Subset(Numbers(0, 9), [0, 1, 2]), 9, 3),
+        (Holder(Numbers(0, 9), 18), 18, 9),
+        (ConcatDataset([Numbers(0, 3), Numbers(3, 1)]), 4, 9),
     ],
 )
-def test_other_data_than_declared_has_no_rows(dataset: Any, n_ids: int) -> None:
-    assert positions_of(dataset, n_ids) is None
+def test_other_data_than_declared_has_no_rows(dataset: Any, rows: int, n_ids: int) -> None:
+    assert positions_of(dataset, n_ids) == (
+        f"the loader's dataset is made of {rows} rows, the declared data of {n_ids}: declare all of them, and those "
+        "that are used with .select()"
+    )
 
 
 def test_one_base_met_twice_is_one() -> None:
