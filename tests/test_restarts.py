@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from keras_processes import keras_environment
 
 import coverage_audit as ca
 from coverage_audit.cli.main import main
@@ -98,13 +99,15 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Futur
 
 
 def _play(script: str, folder: Path) -> Path:
-    ours = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_AUDIT")}
-    quiet = {"HF_HOME": str(folder / "hf"), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "",
-             "OMP_NUM_THREADS": "1"}  # fmt: skip
+    if script == "keras_fit":
+        environment = keras_environment("tensorflow")
+    else:
+        ours = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_AUDIT")}
+        environment = ours | {"HF_HOME": str(folder / "hf"), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     with (folder / "output.txt").open("w") as output:
         done = subprocess.run(
             [sys.executable, "-W", "ignore", str(SCRIPTS / f"{script}.py"), str(folder)],
-            env=ours | quiet, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, timeout=240,
+            env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False, timeout=240,
         )  # fmt: skip
     assert done.returncode == 0, (folder / "output.txt").read_text()
     return folder

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from keras_processes import keras_environment
 
 import coverage_audit as ca
 from coverage_audit.model.event import MarkKind
@@ -19,7 +20,9 @@ def live(folder: Path, save_freq: str, place: str, *die_at: int) -> AuditResult:
     script = Path(__file__).with_name("keras_lives.py")
     for at in die_at:
         command = [sys.executable, str(script), str(folder), save_freq, place, str(at)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            command, env=keras_environment("tensorflow"), check=False, capture_output=True, text=True, timeout=120
+        )
         assert done.returncode == (-signal.SIGKILL if at else 0), done.stderr
     return ca.audit(folder / "run.parquet")
 
