@@ -186,7 +186,8 @@ class SubstituteReader(ast.NodeVisitor):
         asked = self._itself.asked_for(node)
         if asked is not None:
             self._asked(asked, node)
-        elif isinstance(function, ast.Attribute) and self._is_super(function.value):
+            return
+        if isinstance(function, ast.Attribute) and self._is_super(function.value):
             self._call_above(name, node.args, node)
         elif isinstance(function, ast.Attribute) and name == "__getitem__" and self._is_class_of(node):
             self._call_above(name, node.args[1:], node)

@@ -25,7 +25,7 @@ from coverage_audit.recorder.writer import warn
 
 _DROPS = "the collate function or the dataset made another number of rows of a batch than the sampler asked for"
 
-_IN_ANOTHER_WAY = "asked the dataset itself for another sample, and what it gave is not that one"
+_IN_ANOTHER_WAY = "asked the dataset itself for another sample, and nothing tells whether it gave that one"
 
 _REUSED = "the sampler changes the list of positions that it gave while a worker may still read it"
 

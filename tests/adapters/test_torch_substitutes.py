@@ -186,6 +186,14 @@ class ByName(Rows):
         return row
 
 
+class NextByName(Rows):
+    def __getitem__(self, index: Any) -> Any:
+        try:
+            return self.load(index)
+        except OSError:
+            return self.__getitem__((index + 1) % len(self))
+
+
 class ByAnotherIndex(Rows):
     def __getitem__(self, index: Any) -> Any:
         try:
@@ -214,7 +222,7 @@ class TogetherOthers(Rows):
         return [self[i] for i in sorted(many)]
 
 
-@pytest.mark.parametrize("kind", [Next, ByName, ByAnotherIndex, ByAMethod, ByChance, TogetherOthers])
+@pytest.mark.parametrize("kind", [Next, ByName, NextByName, ByAnotherIndex, ByAMethod, ByChance, TogetherOthers])
 def test_what_asks_itself(kind: type[Rows]) -> None:
     found = substitutes_of(kind(), together=hasattr(kind, "__getitems__"))
     assert found.asks_itself is not None
