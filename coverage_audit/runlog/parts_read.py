@@ -23,7 +23,7 @@ from coverage_audit.runlog.writers import writer_of
 
 _OF_WRITER = ("attempt", "rank", "process")  # the same in all records: not worth reading
 _COLUMNS = tuple(c for c in VISITS if c.name not in _OF_WRITER)
-_BATCH = 1 << 18  # records
+_BATCH = 1 << 17  # records; every stream that is counted beside others holds so many
 
 
 class PartsRecord:
