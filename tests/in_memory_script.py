@@ -2,7 +2,8 @@
 
     python in_memory_script.py FOLDER            (KERAS_BACKEND chooses the backend)
 
-Per way a run log ``<way>.parquet`` and ``<way>.json``: the rows that each training step was given, read off its x.
+Per way a run log ``<way>.parquet`` and ``<way>.json``: the rows that each training step was given, read off its x. For
+TensorFlow also ``tensor.parquet``: one pass over a tensor, in order.
 """
 
 from __future__ import annotations
@@ -126,7 +127,18 @@ def loader(way: str, x: Any, y: Any) -> Any:
 WAYS = ("slices", "in_place", "anew", "order", "generator", "generator_in_place", "threads_in_place", "processes")
 
 
+def iterate_tensor(folder: Path) -> None:
+    import tensorflow as tf
+
+    x = tf.constant(rows()[0])
+    batches = [x[at : at + B] for at in range(0, N, B)]
+    for _ in ca.wrap(batches, ca.Dataset.of(x), folder / "tensor.parquet", batch_size=B):
+        continue
+
+
 def main(folder: Path) -> None:
+    if TF:
+        iterate_tensor(folder)
     for way in WAYS:
         if way == "processes" and not TF:
             continue

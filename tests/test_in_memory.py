@@ -65,6 +65,12 @@ def test_arrays_that_are_shuffled_while_views_of_them_wait_in_a_queue(
     assert recorded.count(None) <= 6
 
 
+def test_slices_of_a_tensor_of_tensorflow(folder_of: Callable[[str], Path]) -> None:
+    batches = recorded_batches(folder_of("tensorflow") / "tensor.parquet")
+
+    assert [row for batch in batches for row in batch.rows or ()] == list(range(N))
+
+
 def both(folder: Path, way: str) -> tuple[list[Any], list[tuple[int, ...]]]:
     """Per step the rows in the log, and those that the model was given."""
     trained = json.loads((folder / f"{way}.json").read_text())
