@@ -18,23 +18,11 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration, skip_first_batches
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from numbered_rows import B, N, Rows
+from torch.utils.data import DataLoader, IterableDataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 import coverage_audit as ca
-
-N, B = 40, 6
-
-
-class Rows(Dataset[Any]):
-    def __init__(self, n: int = N) -> None:
-        self.n = n
-
-    def __len__(self) -> int:
-        return self.n
-
-    def __getitem__(self, i: int) -> Any:
-        return {"row": torch.tensor(i)}
 
 
 class Stream(IterableDataset[Any]):

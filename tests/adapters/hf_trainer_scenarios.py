@@ -18,23 +18,11 @@ from typing import Any
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from numbered_rows import B, N, Rows
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 import coverage_audit as ca
-
-N, B = 40, 6
-
-
-class Rows(Dataset[Any]):
-    def __init__(self, n: int = N) -> None:
-        self.n = n
-
-    def __len__(self) -> int:
-        return self.n
-
-    def __getitem__(self, i: int) -> Any:
-        return {"row": torch.tensor(i)}
 
 
 class Model(torch.nn.Module):

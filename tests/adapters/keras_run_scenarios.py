@@ -12,9 +12,7 @@ import gc
 import itertools
 import json
 import sys
-import threading
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,11 +20,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from keras_scenarios import TF, B, Net, Truth, model
+from keras_net import TF, B, Net, Truth, model, play
 from run_session import Session
 
 from coverage_audit.adapters import keras_run, torch_run
-from coverage_audit.errors import RecordingWarning
 
 
 def rows_of(batch: Any) -> Any:
@@ -75,6 +72,7 @@ class Bench:
     """One scenario: its log, its session, its truth."""
 
     def __init__(self, folder: Path, name: str) -> None:
+        CURRENT.append(self)
         self.log = folder / f"{name}.parquet"
         self.truth = Truth()
         self.session = Session(self.log, rows_of)
@@ -475,18 +473,5 @@ SCENARIOS = (
 )  # fmt: skip
 
 
-def main(folder: Path, names: list[str]) -> None:
-    warnings.filterwarnings("error", category=RecordingWarning)
-    for scenario in SCENARIOS:
-        if names and scenario.__name__ not in names:
-            continue
-        began = time.time()
-        bench = Bench(folder, scenario.__name__)
-        CURRENT.append(bench)
-        scenario(bench)
-        bench.save()
-        print(f"{scenario.__name__}: {time.time() - began:.1f} s, {threading.active_count()} threads", flush=True)
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    play(SCENARIOS, Bench)

@@ -11,9 +11,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
-import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,57 +19,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from keras_net import TF, B, Net, Truth, model, play
 
 import coverage_audit as ca
-from coverage_audit.errors import RecordingWarning
 from coverage_audit.runlog.reader import read_log
-
-B = 4
-TF = keras.backend.backend() == "tensorflow"
-keras.config.disable_traceback_filtering()
-
-if TF:
-    import tensorflow as tf
-
-
-class Truth:
-    """What really happened, as lists of row ids per batch."""
-
-    def __init__(self) -> None:
-        self.trained: list[list[int]] = []
-        self.evaluated: list[list[int]] = []
-        self.over = False
-        self.yielded: dict[str, list[list[int]]] = {"train": [], "validation": []}
-
-
-class Net(keras.Model):
-    """Tells the truth about the rows it is given: each row of x holds its own number."""
-
-    def __init__(self, truth: Truth) -> None:
-        super().__init__()
-        self.dense = keras.layers.Dense(1)
-        self.truth = truth
-
-    def call(self, x: Any) -> Any:
-        return self.dense(x)
-
-    def train_step(self, data: Any) -> Any:
-        self._note(self.truth.trained, data[0])
-        return super().train_step(data)
-
-    def test_step(self, data: Any) -> Any:
-        self._note(self.truth.evaluated, data[0])
-        return super().test_step(data)
-
-    def _note(self, into: list[list[int]], x: Any) -> None:
-        def note(rows: Any) -> Any:
-            into.append([int(i) for i in rows])
-            return np.int64(0)
-
-        if TF:
-            tf.numpy_function(note, [x[:, 0]], tf.int64)
-        else:
-            note(keras.ops.convert_to_numpy(x)[:, 0])
 
 
 def batches(truth: Truth, n: int | None = None, split: str = "train", *, pause: Callable[[int], float] | None = None,
@@ -87,14 +38,6 @@ def batches(truth: Truth, n: int | None = None, split: str = "train", *, pause: 
         ids = np.arange(B * k, B * k + B)[::-1].copy()
         truth.yielded[split].append(ids.tolist())
         yield np.repeat(ids[:, None], 3, 1).astype("float32"), np.zeros((B, 1), "float32"), ids
-
-
-def model(truth: Truth, *, built: bool = True, **compiled: Any) -> Net:
-    net = Net(truth)
-    net.compile(keras.optimizers.SGD(1e-9), "mse", **({"jit_compile": False} | compiled))
-    if built:
-        net(np.zeros((1, 3), "float32"))
-    return net
 
 
 class Bench:
@@ -375,18 +318,5 @@ SCENARIOS = (
 )  # fmt: skip
 
 
-def main(folder: Path, names: list[str]) -> None:
-    # Keras itself warns of data that runs out, which is the point of some scenarios.
-    warnings.filterwarnings("error", category=RecordingWarning)
-    for scenario in SCENARIOS:
-        if names and scenario.__name__ not in names:
-            continue
-        began = time.time()
-        bench = Bench(folder, scenario.__name__)
-        scenario(bench)
-        bench.save()
-        print(f"{scenario.__name__}: {time.time() - began:.1f} s", flush=True)
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    play(SCENARIOS, Bench)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import json
 import multiprocessing
-import sys
 import threading
 import time
 import warnings
@@ -21,8 +20,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from keras_net import TF, B, Net, Truth, model, play
 from keras_run_scenarios import Files, Interrupt, Stop, fit, rows, rows_of
-from keras_scenarios import TF, B, Net, Truth, model
 
 import coverage_audit as ca
 from coverage_audit.errors import RecordingWarning
@@ -563,18 +562,5 @@ SCENARIOS = (
 )  # fmt: skip
 
 
-def main(folder: Path, names: list[str]) -> None:
-    warnings.filterwarnings("error", category=RecordingWarning)
-    for scenario in SCENARIOS:
-        if names and scenario.__name__ not in names:
-            continue
-        began = time.time()
-        print(scenario.__name__, end=": ", flush=True)
-        bench = Bench(folder, scenario.__name__)
-        scenario(bench)
-        bench.save()
-        print(f"{time.time() - began:.1f} s, {threading.active_count()} threads", flush=True)
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    play(SCENARIOS, Bench)

@@ -5,39 +5,20 @@ The loops are in accelerate_scenarios.py, which run in processes of their own.
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from scenario_runs import run, run_ranks, told
 
 import coverage_audit as ca
 from coverage_audit.testing.recorded import recorded_batches
 
 SCRIPT = Path(__file__).with_name("accelerate_scenarios.py")
+QUIET = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "ACCELERATE_USE_CPU": "1"}
 SCENARIOS = [
     *("left_early", "two_workers", "prepared_then_wrapped", "stream", "skipping", "skipping_in_a_stream"),
     *("skipping_unprepared", "stateful"),
 ]
-
-
-def start(*arguments: object, **variables: str) -> subprocess.Popen[str]:
-    kept = {k: v for k, v in os.environ.items() if k not in ("COVERAGE_AUDIT_RUN_ID", "COVERAGE_AUDIT_LOG")}
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(SCRIPT), *map(str, arguments)],
-        env=kept | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"} | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def wait_for(*processes: subprocess.Popen[str]) -> None:
-    said = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes), "\n".join(said)
 
 
 def codes(log: Path) -> list[str]:
@@ -47,18 +28,14 @@ def codes(log: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("accelerate")
-    wait_for(start(folder))
+    run(SCRIPT, folder, **QUIET)
     return folder
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "two"}
-    wait_for(*(start(folder, "two", **common, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)))
+    run_ranks(SCRIPT, folder, "two", **QUIET)
     return folder
 
 
@@ -66,7 +43,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lives")
     for life in ("first", "second"):
-        wait_for(start(folder, life))
+        run(SCRIPT, folder, life, **QUIET)
     return folder
 
 
@@ -77,14 +54,14 @@ def test_the_log_holds_what_the_loop_got(folder: Path, name: str) -> None:
     WHEN each batch says itself which rows it holds
     THEN the log says the same, batch by batch, and nothing of what was pulled and not handed out
     """
-    truth = json.loads((folder / f"{name}.json").read_text())
+    truth = told(folder, name)
     assert [list(b.rows or ()) for b in recorded_batches(folder / f"{name}.parquet")] == truth["wrapped"]
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_loop_gets_what_it_got_without_recording(folder: Path, name: str) -> None:
     """GIVEN the same seeds WHEN bare and wrapped THEN equal batches in equal order."""
-    truth = json.loads((folder / f"{name}.json").read_text())
+    truth = told(folder, name)
     assert truth["wrapped"] == truth["bare"]
 
 
@@ -99,7 +76,7 @@ def test_two_processes(two: Path, name: str, found: list[str], steps: int) -> No
     THEN each rank's log says what its loop got, and the first cause is the padding
     """
     log = two / f"{name}.parquet"
-    got = [json.loads((two / f"{name}-{rank}.json").read_text()) for rank in range(2)]
+    got = [told(two, f"{name}-{rank}") for rank in range(2)]
     assert [list(b.rows or ()) for b in recorded_batches(log)] == [*got[0], *got[1]]
     assert [code for code in codes(log) if code.startswith("CA4")] == found
     assert int(ca.audit(log).epochs["steps"].iloc[0]) == steps
@@ -136,5 +113,4 @@ def test_a_prepared_loader_is_wrapped_once(tmp_path: Path) -> None:
         "try:\n    ca.wrap(Accelerator(cpu=True).prepare(loader))\n"
         "except CoverageAuditError as error:\n    print(error.slug)\n"
     )
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=False)
-    assert done.stdout == "wrapped-twice\n", done.stderr
+    assert run("-c", script, **QUIET) == "wrapped-twice\n"

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from scenario_runs import delivered, run
 
 from coverage_audit.testing.recorded import recorded_batches
 
 SCRIPT = Path(__file__).with_name("grain_scenarios.py")
-
-
-def run(scenario: str, folder: Path) -> tuple[list[list[int]], list[Any]]:
-    log = folder / "run.parquet"
-    done = subprocess.run(
-        [sys.executable, SCRIPT, scenario, log], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith("delivered "))
-    return json.loads(line.removeprefix("delivered ")), recorded_batches(log)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +22,8 @@ def run(scenario: str, folder: Path) -> tuple[list[list[int]], list[Any]]:
     ],
 )
 def test_delivered_batches_are_recorded(scenario: str, workers: list[int], tmp_path: Path) -> None:
-    truth, log = run(scenario, tmp_path)
-    assert [list(batch.rows) for batch in log] == truth
+    log_path = tmp_path / "run.parquet"
+    truth = delivered(run(SCRIPT, scenario, log_path))
+    log = recorded_batches(log_path)
+    assert [None if batch.rows is None else list(batch.rows) for batch in log] == truth
     assert [batch.worker for batch in log] == workers

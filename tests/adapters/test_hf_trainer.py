@@ -5,33 +5,23 @@ The trainings are in hf_trainer_scenarios.py, which run in processes of their ow
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from scenario_runs import run, told
 
 import coverage_audit as ca
 from coverage_audit.testing.recorded import recorded_batches
 
 SCRIPT = Path(__file__).with_name("hf_trainer_scenarios.py")
+QUIET = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 SCENARIOS = ["epochs", "max_steps", "accumulation", "stopped", "workers", "evaluated", "own_loader"]
-
-
-def run(*arguments: object) -> None:
-    kept = {k: v for k, v in os.environ.items() if k not in ("COVERAGE_AUDIT_RUN_ID", "COVERAGE_AUDIT_LOG")}
-    command = [sys.executable, "-W", "ignore", str(SCRIPT), *map(str, arguments)]
-    environment = kept | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hf_trainer")
-    run(folder)
+    run(SCRIPT, folder, **QUIET)
     return folder
 
 
@@ -39,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lives")
     for life in ("first", "second"):
-        run(folder, life)
+        run(SCRIPT, folder, life, **QUIET)
     return folder
 
 
@@ -51,7 +41,7 @@ def test_steps_are_the_batches_that_the_model_was_trained_on(folder: Path, name:
     THEN the trained steps are what ``forward`` got in training, in order
     """
     recorded = recorded_batches(folder / f"{name}.parquet")
-    assert [list(b.rows or ()) for b in recorded if b.step >= 0] == json.loads((folder / f"{name}.json").read_text())
+    assert [list(b.rows or ()) for b in recorded if b.step >= 0] == told(folder, name)
 
 
 @pytest.mark.parametrize(

@@ -5,61 +5,29 @@ The scenarios are in keras_run_scenarios.py, one process per backend; here their
 
 from __future__ import annotations
 
-import ast
-import json
-import subprocess
-import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from keras_processes import keras_environment
-from test_keras_training import rows_by
+from keras_cases import BACKENDS, cases_of, folders_of
+from scenario_runs import rows_by, told
 
 from coverage_audit.runlog.reader import read_log
 
 SCRIPT = Path(__file__).with_name("keras_run_scenarios.py")
 
 
-def scenario_names(*variables: str) -> list[str]:
-    """What the script defines, without importing it and so without importing Keras."""
-    found = {}
-    for node in ast.parse(SCRIPT.read_text()).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Tuple):
-            found[node.targets[0].id] = [name.id for name in node.value.elts if isinstance(name, ast.Name)]
-    return [name for variable in variables for name in found[variable]]
-
-
-CASES = [("tensorflow", name) for name in scenario_names("SCENARIOS", "ONLY_TF")]
-CASES += [("torch", name) for name in scenario_names("SCENARIOS")]
-BACKENDS = ("tensorflow", "torch")
+CASES = cases_of(SCRIPT)
 
 
 @pytest.fixture(scope="module")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    @cache
-    def run(backend: str) -> Path:
-        folder = tmp_path_factory.mktemp(backend)
+    def parts(backend: str) -> list[list[str]]:
         names = [name for of, name in CASES if of == backend]
         forking = [name for name in names if name.startswith("data_loader")]  # not beside TensorFlow's threads
-        for some in ([name for name in names if name not in forking], forking):
-            done = subprocess.run(
-                [sys.executable, str(SCRIPT), str(folder), *some],
-                env=keras_environment(backend),
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
-        return folder
+        return [[name for name in names if name not in forking], forking]
 
-    return run
-
-
-def said(folder: Path, name: str) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
-    return told
+    return folders_of(SCRIPT, tmp_path_factory, parts)
 
 
 @pytest.mark.timeout(300)
@@ -71,7 +39,7 @@ def test_the_log_says_what_the_model_saw(folder_of: Any, backend: str, name: str
     THEN every step has the rows that train_step or test_step was given, in order
     """
     folder = folder_of(backend)
-    truth = said(folder, name)
+    truth = told(folder, name)
     assert truth["failures"] == []
     if name == "pipeline_distributed":
         assert not (folder / f"{name}.parquet").exists()
@@ -130,15 +98,15 @@ def test_what_was_delivered_and_not_trained(folder_of: Any, backend: str, name: 
 def test_what_the_trainer_was_told(folder_of: Any, backend: str) -> None:
     """GIVEN fits with declared lengths THEN the split declares them."""
     folder = folder_of(backend)
-    assert said(folder, "generator")["facts"]["train"] == {"steps_per_epoch": 7, "epochs": 3}
-    assert said(folder, "generator_by_name")["facts"]["train"] == {"steps_per_epoch": 4, "epochs": 2}
-    assert said(folder, "files")["facts"] == {"train": {"epochs": 3}}
+    assert told(folder, "generator")["facts"]["train"] == {"steps_per_epoch": 7, "epochs": 3}
+    assert told(folder, "generator_by_name")["facts"]["train"] == {"steps_per_epoch": 4, "epochs": 2}
+    assert told(folder, "files")["facts"] == {"train": {"epochs": 3}}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_what_cannot_be_recorded_is_said_once(folder_of: Any, backend: str) -> None:
     """GIVEN fits that are left as they are THEN a note says so, and nothing else is said anywhere."""
-    notes = {name: said(folder_of(backend), name)["notes"] for b, name in CASES if b == backend}
+    notes = {name: told(folder_of(backend), name)["notes"] for b, name in CASES if b == backend}
     expected = {"arrays": ["fit on arrays is not recorded: Keras itself takes every row once an epoch"]}
     if backend == "tensorflow":
         expected["pipeline_of_ragged"] = [

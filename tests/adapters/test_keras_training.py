@@ -5,72 +5,28 @@ The scenarios are in keras_scenarios.py, one process per backend; here its logs 
 
 from __future__ import annotations
 
-import ast
 import json
-import subprocess
-import sys
 from collections import Counter
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from keras_processes import keras_environment
+from keras_cases import cases_of, folders_of
+from scenario_runs import rows_by, told
 
-from coverage_audit.runlog.reader import Log, read_log
+from coverage_audit.runlog.reader import read_log
 
 SCRIPT = Path(__file__).with_name("keras_scenarios.py")
-ROWS_PER_BATCH = 4
 
 Batches = list[list[int]]
 
 
-def scenario_names(*variables: str) -> list[str]:
-    """What the script defines, without importing it and so without importing Keras."""
-    found = {}
-    for node in ast.parse(SCRIPT.read_text()).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Tuple):
-            found[node.targets[0].id] = [name.id for name in node.value.elts if isinstance(name, ast.Name)]
-    return [name for variable in variables for name in found[variable]]
-
-
-CASES = [("tensorflow", name) for name in scenario_names("SCENARIOS", "ONLY_TF")]
-CASES += [("torch", name) for name in scenario_names("SCENARIOS")]
+CASES = cases_of(SCRIPT)
 
 
 @pytest.fixture(scope="module")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    @cache
-    def run(backend: str) -> Path:
-        folder = tmp_path_factory.mktemp(backend)
-        done = subprocess.run(
-            [sys.executable, str(SCRIPT), str(folder)],
-            env=keras_environment(backend),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return folder
-
-    return run
-
-
-def rows_by(log: Log, split: str, *, stepped: bool) -> list[tuple[int, list[int]]]:
-    """(step, rows) of each consumed batch in order of steps; or (batch, rows) of those never consumed.
-
-    A row is told as the scenarios tell it in their data: 1000 times its shard, plus its place there.
-    """
-    (end,) = log.run.writers
-    out: dict[int, list[int]] = {}
-    for v in log.visits(end.writer):
-        for i in np.flatnonzero(v.split == list(v.splits).index(split)) if split in v.splits else []:
-            if (v.step[i] >= 0) == stepped and v.stage[i] != 1:
-                key = int(v.step[i] if stepped else v.batch[i])
-                first = 1000 * int(v.shard[i]) + int(v.row[i])
-                out.setdefault(key, []).extend(range(first, first + int(v.count[i])))
-    return sorted(out.items())
+    return folders_of(SCRIPT, tmp_path_factory)
 
 
 @pytest.mark.timeout(240)
@@ -83,7 +39,7 @@ def test_the_log_says_what_the_model_saw(folder_of: Any, backend: str, name: str
          are there as such
     """
     folder = folder_of(backend)
-    truth = json.loads((folder / f"{name}.json").read_text())
+    truth = told(folder, name)
     log = read_log(folder / f"{name}.parquet")
     for split, seen in (("train", truth["trained"]), ("validation", truth["evaluated"])):
         consumed = rows_by(log, split, stepped=True)

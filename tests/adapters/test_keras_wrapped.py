@@ -5,17 +5,12 @@ The scenarios are in keras_wrapped_scenarios.py, one process per backend; here t
 
 from __future__ import annotations
 
-import ast
-import json
-import subprocess
-import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from keras_processes import keras_environment
-from test_keras_training import rows_by
+from keras_cases import BACKENDS, cases_of, folders_of
+from scenario_runs import rows_by, told
 
 from coverage_audit.runlog.reader import read_log
 from coverage_audit.testing.recorded import recorded_batches
@@ -25,41 +20,12 @@ BY_YIELDS = ("files_by_hand", "pipeline_by_hand", "pipeline_from_threads")
 WITHOUT_CALLBACK = ("files_without_callback", "pipeline_without_callback", "loader_without_callback")
 
 
-def scenario_names(*variables: str) -> list[str]:
-    """What the script defines, without importing it and so without importing Keras."""
-    found = {}
-    for node in ast.parse(SCRIPT.read_text()).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Tuple):
-            found[node.targets[0].id] = [name.id for name in node.value.elts if isinstance(name, ast.Name)]
-    return [name for variable in variables for name in found[variable]]
-
-
-CASES = [("tensorflow", name) for name in scenario_names("SCENARIOS", "ONLY_TF")]
-CASES += [("torch", name) for name in scenario_names("SCENARIOS")]
-BACKENDS = ("tensorflow", "torch")
+CASES = cases_of(SCRIPT)
 
 
 @pytest.fixture(scope="module")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    @cache
-    def run(backend: str) -> Path:
-        folder = tmp_path_factory.mktemp(backend)
-        done = subprocess.run(
-            [sys.executable, str(SCRIPT), str(folder)],
-            env=keras_environment(backend),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return folder
-
-    return run
-
-
-def said(folder: Path, name: str) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
-    return told
+    return folders_of(SCRIPT, tmp_path_factory)
 
 
 @pytest.mark.timeout(300)
@@ -73,7 +39,7 @@ def test_the_log_says_what_the_model_saw(folder_of: Any, backend: str, name: str
     THEN every step has the rows that train_step or test_step was given, in order
     """
     folder = folder_of(backend)
-    truth = said(folder, name)
+    truth = told(folder, name)
     if name == "pipeline_distributed":
         assert truth["warned"] == ["cannot record this _BatchDataset: tf.distribute takes its batches apart"]
         assert rows_by(read_log(folder / f"{name}.parquet"), "train", stepped=False) == []
@@ -90,7 +56,7 @@ def test_the_log_says_what_the_model_saw(folder_of: Any, backend: str, name: str
 def test_loops_by_hand_are_recorded_yield_by_yield(folder_of: Any, backend: str, name: str) -> None:
     folder = folder_of(backend)
     rows = [list(b.rows or ()) for b in recorded_batches(folder / f"{name}.parquet")]
-    assert (sorted(rows) if name == "pipeline_from_threads" else rows) == said(folder, name)["trained"]
+    assert (sorted(rows) if name == "pipeline_from_threads" else rows) == told(folder, name)["trained"]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -100,7 +66,7 @@ def test_without_the_callback_yields_are_counted(folder_of: Any, backend: str, n
     folder = folder_of(backend)
     recorded = recorded_batches(folder / f"{name}.parquet")
     assert [b.pass_ for b in recorded] == [0] * 4 + [1] * 4
-    assert [list(b.rows or ()) for b in recorded] == said(folder, name)["trained"]
+    assert [list(b.rows or ()) for b in recorded] == told(folder, name)["trained"]
 
 
 @pytest.mark.parametrize(
@@ -151,9 +117,9 @@ def test_what_was_delivered_and_not_trained(folder_of: Any, backend: str, name: 
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_what_follows_a_wrapped_dataset_and_cannot_be_followed_is_said(folder_of: Any, backend: str) -> None:
+def test_what_follows_a_wrapped_dataset_and_cannot_be_followed_is_told(folder_of: Any, backend: str) -> None:
     """GIVEN skip() and batch() behind wrap() THEN one warning each, and no wrong rows."""
-    assert said(folder_of(backend), "pipeline_goes_wrong")["warned"] == [
+    assert told(folder_of(backend), "pipeline_goes_wrong")["warned"] == [
         f"cannot record this _BatchDataset: {what}() behind wrap() changes which batches reach the model; wrap the "
         "dataset last"
         for what in ("skip", "batch")
@@ -162,7 +128,7 @@ def test_what_follows_a_wrapped_dataset_and_cannot_be_followed_is_said(folder_of
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_loader_that_iterates_in_its_own_way_is_said_to_be_lost(folder_of: Any, backend: str) -> None:
-    assert said(folder_of(backend), "loader_of_its_own_kind")["warned"] == [
+    assert told(folder_of(backend), "loader_of_its_own_kind")["warned"] == [
         "cannot record this Own: Own has an __iter__ of its own, which may give the loop others than the batches of "
         "its loader"
     ]

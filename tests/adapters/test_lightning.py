@@ -5,39 +5,20 @@ The trainings are in lightning_scenarios.py, which run in processes of their own
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from scenario_runs import run, run_ranks, told
 
 import coverage_audit as ca
 from coverage_audit.testing.recorded import recorded_batches
 
 SCRIPT = Path(__file__).with_name("lightning_scenarios.py")
+QUIET = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 SCENARIOS = [
     *("epochs", "max_steps", "limited", "accumulation", "evaluated_often", "overfitted", "stream", "workers"),
     "making",
 ]
-
-
-def start(*arguments: object, **variables: str) -> subprocess.Popen[str]:
-    kept = {k: v for k, v in os.environ.items() if k not in ("COVERAGE_AUDIT_RUN_ID", "COVERAGE_AUDIT_LOG")}
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(SCRIPT), *map(str, arguments)],
-        env=kept | {"OMP_NUM_THREADS": "1"} | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def wait_for(*processes: subprocess.Popen[str]) -> None:
-    said = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes), "\n".join(said)
 
 
 def rows_of(log: Path, split: str = "train") -> list[list[int]]:
@@ -47,7 +28,7 @@ def rows_of(log: Path, split: str = "train") -> list[list[int]]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lightning")
-    wait_for(start(folder))
+    run(SCRIPT, folder, **QUIET)
     return folder
 
 
@@ -55,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lives")
     for life in ("first", "second"):
-        wait_for(start(folder, life))
+        run(SCRIPT, folder, life, **QUIET)
     return folder
 
 
@@ -66,7 +47,7 @@ def test_steps_are_the_batches_that_the_steps_got(folder: Path, name: str) -> No
     WHEN it looks whether validation works, pulls ahead, stops early, evaluates in between or makes its loader anew
     THEN the trained steps are what training_step got, in order, and the evaluated ones what validation_step got
     """
-    trained, evaluated = json.loads((folder / f"{name}.json").read_text())
+    trained, evaluated = told(folder, name)
     log = folder / f"{name}.parquet"
     assert rows_of(log) == trained
     assert rows_of(log, "validation") == evaluated
@@ -103,13 +84,8 @@ def test_two_processes_each_with_its_share(tmp_path: Path) -> None:
     WHEN both train
     THEN each rank's log says what its steps got, and all rows are seen once in each epoch
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "two"}
-    common |= {"GROUP_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
-    wait_for(*(start(tmp_path, "two", **common, RANK=str(r), LOCAL_RANK=str(r)) for r in range(2)))
-    got = [json.loads((tmp_path / f"two-{rank}.json").read_text()) for rank in range(2)]
+    run_ranks(SCRIPT, tmp_path, "two", **QUIET)
+    got = [told(tmp_path, f"two-{rank}") for rank in range(2)]
     assert rows_of(tmp_path / "two.parquet") == [*got[0], *got[1]]
     result = ca.audit(tmp_path / "two.parquet")
     assert (result.verdict.name, result.findings) == ("PASS", ())

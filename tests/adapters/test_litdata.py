@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scenario_runs import delivered, keeps_contract, run
 
 from coverage_audit.testing.recorded import recorded_batches
 
@@ -18,16 +15,7 @@ SCRIPT = Path(__file__).with_name("litdata_scenarios.py")
 
 def script(*arguments: Any, home: Path) -> str:
     """LitData keeps what it has read below the home folder."""
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "HOME": str(home)},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run(SCRIPT, *arguments, HOME=str(home))
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +30,9 @@ def data(home: Path) -> Path:
     return folder
 
 
-def run(scenario: str, data: Path, folder: Path) -> tuple[list[Any], list[Any]]:
+def ran(scenario: str, data: Path, folder: Path) -> tuple[list[Any], list[Any]]:
     log = folder / "run.parquet"
-    printed = script(scenario, data, log, home=data.parent)
-    (line,) = (line for line in printed.splitlines() if line.startswith("delivered "))
-    return json.loads(line.removeprefix("delivered ")), recorded_batches(log)
+    return delivered(script(scenario, data, log, home=data.parent)), recorded_batches(log)
 
 
 @pytest.mark.parametrize(
@@ -63,31 +49,21 @@ def run(scenario: str, data: Path, folder: Path) -> tuple[list[Any], list[Any]]:
     ],
 )
 def test_delivered_batches_are_recorded(scenario: str, workers: set[int], data: Path, tmp_path: Path) -> None:
-    truth, log = run(scenario, data, tmp_path)
+    truth, log = ran(scenario, data, tmp_path)
     assert [None if batch.rows is None else list(batch.rows) for batch in log] == truth
     assert {batch.worker for batch in log} == workers
 
 
 def test_a_resumed_loader_goes_on_in_its_pass(data: Path, tmp_path: Path) -> None:
     """What comes after a restart is not told as a pass from its beginning."""
-    _, log = run("resumed-2", data, tmp_path)
+    _, log = ran("resumed-2", data, tmp_path)
     assert [batch.pass_ for batch in log] == [0] * 3 + [-1] * 7
 
 
 def test_every_iteration_of_a_loader_is_a_pass(data: Path, tmp_path: Path) -> None:
-    _, log = run("two_passes-0", data, tmp_path)
+    _, log = ran("two_passes-0", data, tmp_path)
     assert [batch.pass_ for batch in log] == [0] * 10 + [1] * 10
 
 
 def test_the_contract_is_kept(data: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(SCRIPT.with_name("litdata_contract.py"))],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "HOME": str(data.parent), "LITDATA_FOLDER": str(data)},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout
-    assert "skipped" not in done.stdout
+    keeps_contract(SCRIPT.with_name("litdata_contract.py"), HOME=str(data.parent), LITDATA_FOLDER=str(data))

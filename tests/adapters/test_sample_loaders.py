@@ -6,28 +6,18 @@ the loops got.
 
 from __future__ import annotations
 
-import ast
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scenario_runs import names_in, run, told
 
 from coverage_audit.auditor import audit
 from coverage_audit.model.finding import Severity
 from coverage_audit.testing.recorded import RecordedBatch, recorded_batches
 
 SCRIPT = Path(__file__).with_name("sample_loader_scenarios.py")
-SCENARIOS = [
-    key.value
-    for node in ast.parse(SCRIPT.read_text()).body
-    if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict)
-    for key in node.value.keys
-    if isinstance(key, ast.Constant) and isinstance(key.value, str)
-]
+SCENARIOS = names_in(SCRIPT)
 
 FAULTS = {
     "wds_replicated_workers": ["CA402"],
@@ -41,28 +31,18 @@ FAULTS = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample_loaders")
-    environment = {k: v for k, v in os.environ.items() if k not in ("COVERAGE_AUDIT_RUN_ID", "COVERAGE_AUDIT_LOG")}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(SCRIPT), str(folder)],
-        env=environment | {"HF_HOME": str(folder / "hf")},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(SCRIPT, folder, PYTHONWARNINGS="ignore", HF_HOME=str(folder / "hf"))
     return folder
 
 
-def told(folder: Path, name: str) -> tuple[dict[str, Any], list[RecordedBatch]]:
-    truth: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
-    return truth, recorded_batches(folder / f"{name}.parquet")
+def with_log(folder: Path, name: str) -> tuple[dict[str, Any], list[RecordedBatch]]:
+    return told(folder, name), recorded_batches(folder / f"{name}.parquet")
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_batch_is_recorded_with_its_rows(folder: Path, name: str) -> None:
     """GIVEN a real loop WHEN each sample says itself which row it is THEN the log says the same, batch by batch."""
-    truth, recorded = told(folder, name)
+    truth, recorded = with_log(folder, name)
     assert [None if batch.rows is None else list(batch.rows) for batch in recorded] == truth["rows"]
 
 
@@ -81,7 +61,7 @@ def test_what_is_right_passes_and_what_is_wrong_is_named(folder: Path, name: str
 def test_each_worker_has_its_share_of_the_shards(folder: Path, name: str, workers: int) -> None:
     """GIVEN webdataset's own splitting of eight shards of 30 samples WHEN recorded THEN each worker has its own."""
     seen: dict[int, set[int]] = {}
-    for batch in told(folder, name)[1]:
+    for batch in with_log(folder, name)[1]:
         assert batch.rows is not None
         seen.setdefault(batch.worker, set()).update(row // 30 for row in batch.rows)
     assert seen == ({worker: set(range(worker, 8, workers)) for worker in range(workers)} or {-1: set(range(8))})
@@ -90,7 +70,7 @@ def test_each_worker_has_its_share_of_the_shards(folder: Path, name: str, worker
 def test_rows_lost_with_a_shuffle_buffer_fail(folder: Path) -> None:
     """GIVEN a resume that refills its buffer with new rows WHEN yields alone are known THEN the pass is not whole."""
     result = audit(folder / "hf_resumed_without_its_buffer.parquet")
-    truth, _ = told(folder, "hf_resumed_without_its_buffer")
+    truth, _ = with_log(folder, "hf_resumed_without_its_buffer")
     first_pass = {row for batch in truth["rows"][:-30] for row in batch}
     assert result.verdict.value == "fail"
     assert sum(epoch["missed"] for epoch in result.epochs.to_dict("records")) == truth["n"] - len(first_pass) > 0

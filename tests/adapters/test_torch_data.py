@@ -5,27 +5,17 @@ The loops are in torch_data_scenarios.py, which run in a process of their own; h
 
 from __future__ import annotations
 
-import ast
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scenario_runs import finish, names_in, run, start, told
 
 import coverage_audit as ca
 from coverage_audit.testing.recorded import RecordedBatch, recorded_batches
 
 SCRIPT = Path(__file__).with_name("torch_data_scenarios.py")
-SCENARIOS = [
-    key.value
-    for node in ast.parse(SCRIPT.read_text()).body
-    if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict)
-    for key in node.value.keys
-    if isinstance(key, ast.Constant) and isinstance(key.value, str)
-]
+SCENARIOS = names_in(SCRIPT)
 
 KNOWN_TOO = {
     "samples_dropped": [36, 37, 38, 39],
@@ -50,22 +40,12 @@ IN_ANOTHER_ORDER = {"files_in_another_order", "last_files_in_another_order"}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("torch_data")
-    environment = {k: v for k, v in os.environ.items() if k not in ("COVERAGE_AUDIT_RUN_ID", "COVERAGE_AUDIT_LOG")}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(SCRIPT), str(folder)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(SCRIPT, folder, PYTHONWARNINGS="ignore")
     return folder
 
 
-def told(folder: Path, name: str) -> tuple[dict[str, Any], list[RecordedBatch]]:
-    truth: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
-    return truth, recorded_batches(folder / f"{name}.parquet")
+def with_log(folder: Path, name: str) -> tuple[dict[str, Any], list[RecordedBatch]]:
+    return told(folder, name), recorded_batches(folder / f"{name}.parquet")
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -75,7 +55,7 @@ def test_the_log_holds_what_the_loop_got(folder: Path, name: str) -> None:
     WHEN each batch says itself which rows it holds and which worker made it
     THEN the log says the same, batch by batch, or that it is unknown where nothing can tell
     """
-    truth, recorded = told(folder, name)
+    truth, recorded = with_log(folder, name)
     rows = [None if batch.rows is None else list(batch.rows) for batch in recorded]
     if name in UNKNOWN:
         assert rows == [row if row == KNOWN_TOO.get(name) else None for row in truth["rows"]]
@@ -87,7 +67,7 @@ def test_the_log_holds_what_the_loop_got(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_loop_gets_what_it_got_without_recording(folder: Path, name: str) -> None:
     """GIVEN the same seeds WHEN bare and wrapped THEN equal batches, of equal types, and equal random states after."""
-    truth, _ = told(folder, name)
+    truth, _ = with_log(folder, name)
     assert truth["is_itself"]
     assert truth["as_bare"]
     assert truth["same_states"]
@@ -95,19 +75,19 @@ def test_the_loop_gets_what_it_got_without_recording(folder: Path, name: str) ->
 
 @pytest.mark.parametrize("name", sorted(set(SCENARIOS) - UNKNOWN.keys() - IN_ANOTHER_ORDER))
 def test_nothing_is_warned_of_where_all_is_known(folder: Path, name: str) -> None:
-    assert told(folder, name)[0]["warnings"] == []
+    assert with_log(folder, name)[0]["warnings"] == []
 
 
 @pytest.mark.parametrize("name", sorted(UNKNOWN))
 def test_unknown_rows_are_said_once(folder: Path, name: str) -> None:
-    (warning,) = told(folder, name)[0]["warnings"]
+    (warning,) = with_log(folder, name)[0]["warnings"]
     assert UNKNOWN[name] in warning
 
 
 @pytest.mark.parametrize("name", sorted(IN_ANOTHER_ORDER))
 def test_files_in_another_order_are_found_out(folder: Path, name: str) -> None:
     """GIVEN positions that count through the files in another order than declared THEN rows by what batches hold."""
-    (warning,) = told(folder, name)[0]["warnings"]
+    (warning,) = with_log(folder, name)[0]["warnings"]
     assert "the samples at the positions of the sampler are other rows of the data" in warning
 
 
@@ -128,12 +108,12 @@ def test_files_in_another_order_are_found_out(folder: Path, name: str) -> None:
 )
 def test_each_iteration_is_a_pass(folder: Path, name: str, passes: list[int]) -> None:
     """GIVEN ``iter()`` again and again THEN each is a pass; one that is never asked for a batch is none."""
-    assert [batch.pass_ for batch in told(folder, name)[1]] == passes
+    assert [batch.pass_ for batch in with_log(folder, name)[1]] == passes
 
 
 def test_a_batch_that_failed_was_not_delivered(folder: Path) -> None:
     """GIVEN row 9 that cannot be read WHEN the loop goes on THEN its batch is missing, and no other."""
-    truth, recorded = told(folder, "failing")
+    truth, recorded = with_log(folder, "failing")
     assert truth["errors"] == ["RuntimeError", "RuntimeError"]
     assert [list(b.rows) for b in recorded[:6] if b.rows is not None] == [
         [0, 1, 2, 3, 4, 5],
@@ -164,11 +144,7 @@ def test_the_first_cause_of_what_went_wrong(folder: Path, name: str, verdict: st
 
 def test_ranks_of_a_distributed_sampler_are_padded(folder: Path) -> None:
     """GIVEN two processes that share 11 rows WHEN each records its own THEN one row of 12 is padding."""
-    ranks = [
-        subprocess.Popen([sys.executable, "-W", "ignore", str(SCRIPT), str(folder), "rank", str(rank)])
-        for rank in range(2)
-    ]
-    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    finish(*(start(SCRIPT, folder, "rank", rank, PYTHONWARNINGS="ignore") for rank in range(2)))
     result = ca.audit(folder / "ranks.parquet")
     assert [finding.code for finding in result.findings if not finding.claimed_by] == ["CA404"]
     assert sorted(len(batch.rows or ()) for batch in recorded_batches(folder / "ranks.parquet")) == [2] * 12

@@ -5,27 +5,15 @@ The loops are in torch_run_scenarios.py, which run in a process of their own; he
 
 from __future__ import annotations
 
-import ast
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from test_keras_training import rows_by
+from scenario_runs import names_in, rows_by, run, told
 
 from coverage_audit.runlog.reader import read_log
 
 SCRIPT = Path(__file__).with_name("torch_run_scenarios.py")
-SCENARIOS = [
-    name.id
-    for node in ast.parse(SCRIPT.read_text()).body
-    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)
-    for name in node.value.elts
-    if isinstance(name, ast.Name)
-]
+SCENARIOS = names_in(SCRIPT)
 
 UNKNOWN_TRAINED = {
     "left_out": 2,  # the batch left out, and the one after it
@@ -41,17 +29,8 @@ UNKNOWN_EVALUATED = {"validated_inside": 1}  # the last of an evaluation that wa
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("torch")
-    environment = {k: v for k, v in os.environ.items() if k != "COVERAGE_AUDIT_RUN_ID"}
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(folder)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(SCRIPT, folder)
     return folder
-
-
-def told(folder: Path, name: str) -> dict[str, Any]:
-    truth: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
-    return truth
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

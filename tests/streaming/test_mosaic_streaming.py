@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scenario_runs import delivered, keeps_contract, run
 
 from coverage_audit.testing.recorded import recorded_batches
 
@@ -19,16 +16,7 @@ SCRIPT = HERE / "streaming_scenarios.py"
 
 def script(*arguments: Any, folder: Path) -> str:
     """Locks and shared memory of Streaming are named after what it finds in the temporary folder: one for each run."""
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(HERE / "stand_ins"), "TMPDIR": str(folder)},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run(SCRIPT, *arguments, PYTHONPATH=str(HERE / "stand_ins"), TMPDIR=str(folder))
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +26,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(scenario: str, data: Path, folder: Path) -> tuple[list[Any], list[Any]]:
+def ran(scenario: str, data: Path, folder: Path) -> tuple[list[Any], list[Any]]:
     log = folder / "run.parquet"
-    printed = script(scenario, data, log, folder=folder)
-    (line,) = (line for line in printed.splitlines() if line.startswith("delivered "))
-    return json.loads(line.removeprefix("delivered ")), recorded_batches(log)
+    return delivered(script(scenario, data, log, folder=folder)), recorded_batches(log)
 
 
 @pytest.mark.parametrize(
@@ -60,31 +46,17 @@ def run(scenario: str, data: Path, folder: Path) -> tuple[list[Any], list[Any]]:
     ],
 )
 def test_delivered_batches_are_recorded(scenario: str, workers: set[int], data: Path, tmp_path: Path) -> None:
-    truth, log = run(scenario, data, tmp_path)
+    truth, log = ran(scenario, data, tmp_path)
     assert [None if batch.rows is None else list(batch.rows) for batch in log] == truth
     assert {batch.worker for batch in log} == workers
 
 
 def test_a_resumed_loader_goes_on_in_its_pass(data: Path, tmp_path: Path) -> None:
     """What comes after a restart is not told as a pass from its beginning; the pass after it is."""
-    _, log = run("resumed-0", data, tmp_path)
+    _, log = ran("resumed-0", data, tmp_path)
     assert [batch.pass_ for batch in log] == [0] * 3 + [-1] * 13 + [1] * 16
 
 
 def test_the_contract_is_kept(data: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "streaming_contract.py")],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(HERE / "stand_ins"),
-            "TMPDIR": str(data),
-            "STREAMING_FOLDER": str(data),
-        },
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout
-    assert "skipped" not in done.stdout
+    own = {"PYTHONPATH": str(HERE / "stand_ins"), "TMPDIR": str(data), "STREAMING_FOLDER": str(data)}
+    keeps_contract(HERE / "streaming_contract.py", **own)
