@@ -14,6 +14,7 @@ UNCHANGED = "leave the files alone during training"
 NEW_ARRAYS = "yield a new array for each batch (batch.copy())"
 MEND_IDS = "give one whole number per row of the batch with ids=: its row, counted over all shards"
 SAY = "let the batch say its rows: ids= of wrap() (a key, a position or a callable)"
+ALL_ROWS = "declare all rows that the loader's dataset is made of, and those that are used with Dataset.select()"
 COLUMN = "add the column of row numbers, add_column('__row__', range(n)), before to_iterable_dataset()"
 LINES = "import a log that has these steps; nothing else tells what they held"
 FOLLOW = (
@@ -25,6 +26,7 @@ FOLLOW = (
 BY_WORDS = (
     ("the imported log", LINES),
     ("the examples have no column", COLUMN),
+    ("the loader's dataset is made of", ALL_ROWS),
     ("Dataset.index()", INDEX),
     ("rows that are not in the data", TRANSFORM),
     ("no data is declared", DECLARE),
