@@ -46,6 +46,11 @@ def line_of(session: Session, run_id: str) -> str:
     if words:
         following = shlex.join(["coverage-audit", "run", *words, *options.given, *shlex.split(options.command)])
         return f"{recorded} in {log}{stopped}, without knowing the data · next: {following}"
+    if not options.data and options.identify != "off" and _counted(session):
+        return (
+            f"{recorded} in {log}{stopped}, without knowing the data: none was opened with numpy, h5py or zarr · next: "
+            "wrap its loader in the script: ca.wrap(loader, ca.Dataset.of(data))"
+        )
     return f"{recorded} in {log}{stopped} · next: coverage-audit report {shlex.quote(log)}"
 
 

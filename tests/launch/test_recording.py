@@ -344,6 +344,17 @@ def test_a_script_that_dies_on_import(folder: Path) -> None:
     assert not (folder / "run.parquet").exists()
 
 
+def test_data_that_is_in_no_file_has_to_be_wrapped(folder: Path) -> None:
+    write(folder, "import numpy as np\ndef batches():\n    yield np.zeros((2, 3))\nfor batch in batches():\n    pass\n")
+
+    ended = run(folder, "--loader", "batches")
+
+    assert ended.said == (
+        "recorded 1 batch in run.parquet, without knowing the data: none was opened with numpy, h5py or zarr · next: "
+        "wrap its loader in the script: ca.wrap(loader, ca.Dataset.of(data))",
+    )
+
+
 def test_a_folder_that_is_missing_is_made(folder: Path) -> None:
     write(folder, TRAINED + PULLS + "os.mkdir('elsewhere'); os.chdir('elsewhere'); next(g)")
 
