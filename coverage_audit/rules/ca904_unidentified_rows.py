@@ -54,9 +54,9 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     if not counts.unidentified_batches:
         return
     reasons = [str(reason) for reason in counts.remarks.unidentified]
-    total = sum(counts.batch_sizes.values())
+    total = max(counts.yields, counts.unidentified_batches)
     yield Evidence(
-        message=f"the rows of {number(counts.unidentified_batches)} of {several(max(total, 1), 'batch')} are unknown "
+        message=f"the rows of {number(counts.unidentified_batches)} of {several(total, 'batch')} are unknown "
         f"({several(counts.unidentified, 'row')})",
         cause=listed(reasons, 3),
         fix=remedy_for(reasons),

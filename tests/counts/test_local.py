@@ -212,6 +212,7 @@ def test_batches_of_which_not_even_the_size_is_known_prove_nothing_missed(
     assert counts.epochs[0].unidentified == counts.unidentified == unidentified
     assert (counts.unidentified_batches, [p.partial_batches for p in counts.passes]) == (1 + (first is None), [0])
     assert set(counts.batch_sizes) == ({declared or 4} if declared or first else set())
+    assert counts.yields == 2
 
 
 def test_epochs_of_yields_are_steps_per_epoch_long() -> None:

@@ -43,6 +43,16 @@ def test_nothing_known_is_nothing_concluded() -> None:
         assert {e.starts_at for e in split.counts.epochs} == {None}
 
 
+def test_batches_of_an_unknown_size_are_no_partial_batches() -> None:
+    """GIVEN batches of which not even the size is known THEN nothing is said of missed rows or of batch sizes."""
+    for declared, rows in ((2, 6), (None, 3)):
+        steps = [Step(None, epoch=0, count=0)] * 3
+        counts = Run(shards_of(6), steps, batch_size=declared).count()
+        assert told(judge(Counts(counts.run, (counts,)))) == [
+            ("CA904", "incomplete", f"the rows of 3 of 3 batches are unknown ({rows} rows)")
+        ]
+
+
 def test_too_few_steps_stay_too_few() -> None:
     """Arithmetic needs no rows: two batches of 2 cannot hold 6."""
     assert ("CA601", "error", "2 steps cannot visit all rows, which take at least 3") in told(judged([None] * 2))
