@@ -71,6 +71,27 @@ def test_two_ranks_that_go_on_exactly_pass(tmp_path: Path, silent: int | None) -
     assert [(a.steps, a.steps_kept) for a in counts.attempts] == [(12, 11), (13, 13)]
 
 
+@pytest.mark.parametrize("sizes", [(2, 2), (2, 4), (4, 2)])
+def test_a_first_epoch_that_all_ranks_had_ended_is_not_gone_on_with(tmp_path: Path, sizes: tuple[int, int]) -> None:
+    """GIVEN no declared length, weights saved after the first epoch WHEN all go on THEN what comes is the next one."""
+    log = tmp_path / "run.parquet"
+    for attempt, size in enumerate(sizes):
+        for rank in range(size):
+            mine = batches_of(rank, size)
+            if attempt == 0:
+                live(log, rank, size, [mine, mine], save_at=len(mine))
+            else:
+                live(log, rank, size, [mine], tag="a")
+
+    result = ca.audit(log)
+
+    assert (result.verdict, [f.code for f in result.findings if f.severity.value == "error"]) == (Verdict.PASS, [])
+    assert visits_of(result) == [2] * N
+    assert [(e.epoch, e.steps, e.missed.size, e.surplus) for e in result.splits[0].counts.epochs] == [
+        (0, N // B // sizes[0], 0, 0), (1, N // B // sizes[1], 0, 0),
+    ]  # fmt: skip
+
+
 def test_one_rank_that_begins_its_data_again_is_named(tmp_path: Path) -> None:
     log = tmp_path / "run.parquet"
     for rank in range(2):

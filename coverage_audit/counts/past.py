@@ -55,7 +55,7 @@ def look_back(declared: Sequence[Declared], info: SplitInfo, shards: Shards | No
     cuts: list[tuple[bool, ...]] = []
     base = 0
     for chain in lineage.chains:
-        stitches = [_stitched(stories, chain, rank, info, shards, base) for rank in _ranks(stories, chain)]
+        stitches = _stitched(stories, chain, info, shards, base)
         align_late(stitches)
         for stitch in stitches:
             parts = stitch.parts
@@ -99,16 +99,20 @@ def _ranks(stories: Sequence[Story], chain: Sequence[Kept]) -> list[int]:
 
 
 def _stitched(
-    stories: Sequence[Story], chain: Sequence[Kept], rank: int, info: SplitInfo, shards: Shards | None, base: int
-) -> Stitch:
-    stitch = Stitch(shards)
+    stories: Sequence[Story], chain: Sequence[Kept], info: SplitInfo, shards: Shards | None, base: int
+) -> list[Stitch]:
+    """The parts of each rank end to end: leg by leg, since where a leg stands in its epoch is for all ranks to say."""
+    stitches = {rank: Stitch(shards) for rank in _ranks(stories, chain)}
+    for stitch in stitches.values():
+        stitch.peers = tuple(stitches.values())
     for kept in chain:
         for story in stories:
             writer = story.writer
-            if (writer.attempt, writer.rank) == (kept.leg.attempt, rank) and is_active(story.declared):
-                stop = None if kept.stop is None else kept.stop[rank]
-                stitch.add(story, kept.leg, stop, _is_trained(story.declared, info.name), kept.tag, base)
-    return stitch
+            if writer.attempt == kept.leg.attempt and is_active(story.declared):
+                stop = None if kept.stop is None else kept.stop[writer.rank]
+                trained = _is_trained(story.declared, info.name)
+                stitches[writer.rank].add(story, kept.leg, stop, trained, kept.tag, base)
+    return list(stitches.values())
 
 
 def _joined(parts: Sequence[Part], info: SplitInfo, base: int) -> Stream:

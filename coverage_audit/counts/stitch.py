@@ -18,10 +18,11 @@ AGREEMENT = 0.9
 
 @dataclass(slots=True)
 class Stitch:
-    """Lays parts of one rank end to end."""
+    """Lays parts of one rank end to end. ``peers``: those of all ranks, this one among them, which grow leg by leg."""
 
     shards: Shards | None
     parts: list[Part] = field(default_factory=list)
+    peers: Sequence[Stitch] = ()
 
     def add(self, story: Story, leg: Leg, stop: Place | None, trained: bool, tag: str | int | None, base: int) -> None:
         """The next part; ``base``: epochs of what lies before the first one."""
@@ -73,7 +74,7 @@ class Stitch:
         """Whether the epoch a part was cut in had come to its end: said to be over, and of the usual length.
 
         A loop that saves its weights to stop there leaves its epoch in good order, too. Without a declared length that
-        of the epochs before counts, in the first one how many of the rows had been seen.
+        of the epochs before counts, in the first one how many of the rows all ranks together had seen.
         """
         part = self.parts[at]
         if not part.epochs:
@@ -93,7 +94,9 @@ class Stitch:
             return steps >= AGREEMENT * max(others)
         if self.shards is None:
             return True
-        seen = np.unique(np.concatenate([ids_of(p, "epoch", last.epoch + part.epoch, self.shards) for p in self.parts]))
+        legs = {p.leg for p in self.parts}
+        there = self.parts + [p for s in self.peers if s is not self for p in s.parts if p.leg in legs]
+        seen = np.unique(np.concatenate([ids_of(p, "epoch", last.epoch + part.epoch, self.shards) for p in there]))
         return len(seen) >= AGREEMENT * self.shards.rows
 
     def is_cut(self, at: int) -> bool:
