@@ -5,26 +5,16 @@ The loops are in torch_others_scenarios.py, which runs in a process of its own.
 
 from __future__ import annotations
 
-import ast
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import scenario_runs
 
 from coverage_audit.testing.recorded import RecordedBatch, recorded_batches
 
 SCRIPT = Path(__file__).with_name("torch_others_scenarios.py")
-SCENARIOS = [
-    key.value
-    for node in ast.parse(SCRIPT.read_text()).body
-    if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict)
-    for key in node.value.keys
-    if isinstance(key, ast.Constant) and isinstance(key.value, str)
-]
+SCENARIOS = scenario_runs.names_in(SCRIPT)
 
 ANOTHER = "may give another sample than the one that it was asked for"
 IN_PLACE = "may put other samples in place of those that it was given"
@@ -48,22 +38,12 @@ IN_PART = {"made_anew": ("MadeAnew.__getitem__", "asked the dataset itself for a
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("torch_others")
-    environment = {k: v for k, v in os.environ.items() if k not in ("COVERAGE_AUDIT_RUN_ID", "COVERAGE_AUDIT_LOG")}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(SCRIPT), str(folder)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    scenario_runs.run("-W", "ignore", SCRIPT, folder)
     return folder
 
 
 def told(folder: Path, name: str) -> tuple[dict[str, Any], list[RecordedBatch]]:
-    truth: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
-    return truth, recorded_batches(folder / f"{name}.parquet")
+    return scenario_runs.told(folder, name), recorded_batches(folder / f"{name}.parquet")
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
