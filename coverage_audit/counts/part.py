@@ -46,10 +46,15 @@ class Part:
         return tuple(m for m in own if self.stop is None or m.epoch < self.stop.epochs)
 
     @property
+    def all_segments(self) -> tuple[Segment, ...]:
+        """Every iteration of the writer's record, also those without a batch."""
+        log, writer, info = self.declared
+        return tuple(s for s in log.segments(writer) if s.split == info.name)
+
+    @property
     def segments(self) -> tuple[Segment, ...]:
         """Iterations of which it holds any."""
-        log, writer, info = self.declared
-        own = [s for s in log.segments(writer) if s.split == info.name and s.batches]
+        own = [s for s in self.all_segments if s.batches]
         low, high = self.first_batch, self.last_batch
         return tuple(s for s in own if s.first_batch + s.batches > low and (high is None or s.first_batch <= high))
 
@@ -210,6 +215,15 @@ def exhausted_from(parts: Sequence[Part]) -> tuple[frozenset[int], bool]:
             last = segment.first_batch + segment.batches - 1
             whole = part.last_batch is None or last <= part.last_batch
             if segment.ended == "exhausted" and whole:
-                out.add(begin)
                 ended = True
+                if not failed_at_first(segment, part.all_segments):
+                    out.add(begin)
     return frozenset(out), ended
+
+
+def failed_at_first(segment: Segment, segments: Sequence[Segment]) -> bool:
+    """Whether the pass an iteration goes on in lost its first batches: the one before it failed and yielded nothing."""
+    return segment.pass_ >= 0 and any(
+        s.ended == "failed" and not s.batches and s.pass_ == segment.pass_ and s.segment < segment.segment
+        for s in segments
+    )

@@ -17,7 +17,7 @@ from coverage_audit.counts.lineage import (
     is_active,
     read_stories,
 )
-from coverage_audit.counts.part import Part, exhausted_from, facts_of
+from coverage_audit.counts.part import Part, exhausted_from, facts_of, failed_at_first
 from coverage_audit.counts.remarks import read_remarks, sum_remarks
 from coverage_audit.counts.source import EpochFacts, History, Origin, Stream
 from coverage_audit.counts.stitch import Stitch, align_late
@@ -26,6 +26,7 @@ from coverage_audit.model.run import SplitInfo, Writer
 from coverage_audit.model.shards import Shards
 from coverage_audit.model.words import listed
 from coverage_audit.runlog.reader import Log
+from coverage_audit.runlog.summary import Place
 from coverage_audit.runlog.visits import Visits
 
 
@@ -156,9 +157,44 @@ def _origin(stories: Sequence[Story], attempt: int) -> Origin | None:
 
 
 def _superseded(stories: Sequence[Story], lineage: Lineage) -> frozenset[str]:
-    """Writers of attempts that the run went on from at a checkpoint, or did not go on from at all."""
-    whole = {kept.leg.attempt for chain in lineage.chains for kept in chain[-1:]}
-    return frozenset(s.writer.name for s in stories if s.writer.attempt not in whole)
+    """Writers of attempts that the run went on from at a checkpoint, or did not go on from at all.
+
+    Not those of a rank whose record ends before that checkpoint: what it did until then is not all known.
+    """
+    kept_whole = {kept.leg.attempt for chain in lineage.chains for kept in chain[-1:]}
+    short = {
+        (kept.leg.attempt, rank)
+        for chain in lineage.chains
+        for kept in chain
+        for rank, stop in (kept.stop or {}).items()
+        if not _got_to(stop, [s for s in stories if (s.writer.attempt, s.writer.rank) == (kept.leg.attempt, rank)])
+    }
+    return frozenset(
+        s.writer.name
+        for s in stories
+        if s.writer.attempt not in kept_whole and (s.writer.attempt, s.writer.rank) not in short
+    )
+
+
+def _got_to(stop: Place, stories: Sequence[Story]) -> bool:
+    """Whether one of a rank's processes recorded as much as lies before a checkpoint; so do those without any record.
+
+    Ranks with less data take fewer steps: one that is in a later epoch got there, too.
+    """
+    active = [s for s in stories if is_active(s.declared)]
+    return not active or any(stop in s.places or _is_beyond(s.declared, stop) for s in active)
+
+
+def _is_beyond(declared: Declared, stop: Place) -> bool:
+    log, writer, split = declared
+    marks = [m for m in log.epoch_marks(writer) if m.split == split.name]
+    over = sum(m.complete for m in marks) if len(marks) == stop.epochs and not stop.in_epoch else 0
+    if len(marks) > stop.epochs or (marks and over == stop.epochs):
+        return True
+    own = (v for piece in log.visits(writer) if len(v := piece.of_split(split.name)))
+    if _is_trained(declared, split.name):
+        return max((int(v.step.max()) + 1 for v in own), default=0) >= stop.steps
+    return max((int(v.batch.max()) + 1 for v in own), default=0) >= stop.yields
 
 
 def _epochs_before(declared: Sequence[Declared], attempt: int) -> int:
@@ -187,7 +223,9 @@ def _stream(declared: Declared, info: SplitInfo, offset: int) -> Stream:
         epochs=tuple(EpochFacts(m.epoch + offset, m.fit, m.number, m.complete, m.steps_declared) for m in epochs),
         trained=_is_trained(declared, name),
         exhausted=any(s.ended == "exhausted" for s in segments),
-        exhausted_from=frozenset(s.first_batch for s in segments if s.ended == "exhausted"),
+        exhausted_from=frozenset(
+            s.first_batch for s in segments if s.ended == "exhausted" and not failed_at_first(s, segments)
+        ),
         evaluation=any(m.evaluation for m in epochs),
         epoch_offset=offset,
         errors=tuple(s.error for s in segments if s.ended == "failed"),

@@ -128,6 +128,8 @@ class Stream:
         with writer.guard(), writer.lock:
             segment.ended = how
             facts = {"segment": segment.number, "how": how} | ({} if error is None else {"error": _text(error)})
+            if how == "failed" and not segment.yields and segment.pass_ >= 0:
+                facts["pass"] = segment.pass_  # no batch says in which pass it failed
             writer.mark(MarkKind.ENDED, split.info.name, **facts)
             if writer.quiet_at is not None:
                 self._settle(writer, segment)

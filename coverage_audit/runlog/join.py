@@ -197,7 +197,8 @@ def _tell(matchers: Mapping[str, SplitMatcher], mark: Mark) -> None:
     if mark.kind is MarkKind.OPENED:
         split.opened(int(data["segment"]), _number(data.get("peek")))
     elif mark.kind is MarkKind.ENDED:
-        split.ended(int(data["segment"]), str(data.get("how", "")), str(data.get("error") or ""))
+        how, error = str(data.get("how", "")), str(data.get("error") or "")
+        split.ended(int(data["segment"]), how, error, int(data.get("pass", -1)))
     elif mark.kind is MarkKind.FIT_BEGIN:
         split.fit_begun(int(data.get("peek", DIRECT)), _number(data.get("steps")), int(data.get("taken", 0)))
         _begin_scopes(matchers, split)

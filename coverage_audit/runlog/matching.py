@@ -111,10 +111,12 @@ class SplitMatcher:
         if self._suspended is not None:
             self._suspended.open(segment, peek)
 
-    def ended(self, segment: int, how: str, error: str = "") -> None:
-        """The stream of a segment stopped."""
+    def ended(self, segment: int, how: str, error: str = "", pass_: int = -1) -> None:
+        """The stream of a segment stopped. ``pass_``: that of one without batches."""
         facts = self._segments.setdefault(segment, _Segment())
         facts.ended, facts.error = how, error
+        if facts.first < 0:
+            facts.pass_ = pass_
         if self._consumer is not None:
             self._consumer.end(segment, how)
         if self._suspended is not None:

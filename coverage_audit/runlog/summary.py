@@ -50,7 +50,7 @@ class Segment:
     """What one ``iter()`` of a split's loader yielded: batches ``first_batch`` .. ``first_batch + batches - 1``.
 
     ``first_batch`` is -1 if it yielded nothing. ``ended``: exhausted, failed or closed, or "" while it has not.
-    ``pass_``: the pass its loader told with its batches, -1 if none.
+    ``pass_``: the pass its loader told with its batches (with the failure of the first one), -1 if none.
     """
 
     split: str
