@@ -40,7 +40,7 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     ]
     broken = False
     for end in ends:
-        for evidence in _writer(end):
+        for evidence in _writer(end, _went_on_from(counts, end)):
             broken = True
             yield evidence
     if counts.restarts_unplaced:
@@ -86,7 +86,13 @@ def _import_anew(counts: SplitCounts) -> str:
     )
 
 
-def _writer(end: WriterEnd) -> Iterator[Evidence]:
+def _went_on_from(counts: SplitCounts, end: WriterEnd) -> int | None:
+    """The attempt that went on from a checkpoint this writer did not get to, None for no such."""
+    later = (a.attempt for a in counts.attempts if a.origin is not None and a.origin.attempt == end.writer.attempt)
+    return next((a for a in later if a > end.writer.attempt and end.writer.name not in counts.superseded), None)
+
+
+def _writer(end: WriterEnd, restored_by: int | None) -> Iterator[Evidence]:
     who = f"writer {end.writer.name}"
     for failure in end.failures:
         yield Evidence(
@@ -96,7 +102,14 @@ def _writer(end: WriterEnd) -> Iterator[Evidence]:
             else "see the warning in the run's output; what was recorded before is counted",
             numbers={"writer": end.writer.name},
         )
-    if end.state == "open":
+    if end.state == "open" and not end.live and restored_by is not None:
+        yield Evidence(
+            message=f"{who} broke off before the checkpoint that attempt {restored_by} restored",
+            cause="what this rank did between the end of its record and the checkpoint is unknown",
+            fix="save when all ranks are there (a barrier before it), or call checkpoint() on every rank",
+            numbers={"writer": end.writer.name, "live": end.live, "torn": end.torn},
+        )
+    elif end.state == "open":
         torn = ", in the middle of an event" if end.torn else ""
         yield Evidence(
             message=f"{who} is still recording" if end.live else f"{who} broke off{torn}",
