@@ -99,7 +99,8 @@ class Recorder:
         place = find_place(os.environ, data_parallel)
         disabled = os.environ.get("COVERAGE_AUDIT_DISABLE", "") not in ("", "0")
         every = _configured_verify_every() if verify_every is None else verify_every
-        way, self._reading = choose_way(ids, identify, None if disabled else dataset, every, place.rank)
+        data = None if disabled else dataset
+        way, self._reading = choose_way(ids, identify, data, every, place.rank, one_row=batch_size == 1)
         self._way = way
         self._direct: Segment | None = None
         self._epochs: int | None = 0

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+_MEND = (
+    "ids= has to give one whole number per row of the batch, or a single one where batch_size=1 says that a batch is "
+    "one row"
+)
+
 
 @dataclass(slots=True)
 class Speech:
@@ -17,9 +22,11 @@ class Speech:
     say: Callable[[str], None] | None = None
     word: Callable[[str, str], str] | None = None
 
-    def remedy(self, reason: str, detail: str) -> str:
-        """The end of the sentence on rows that are unknown."""
-        return "give their row ids with ids=" if self.word is None else self.word(reason, detail)
+    def remedy(self, reason: str, detail: str, *, ids_given: bool = False) -> str:
+        """The end of the sentence on rows that are unknown. ``ids_given``: ``ids=`` was said, and does not do."""
+        if self.word is not None:
+            return self.word(reason, detail)
+        return _MEND if ids_given else "give their row ids with ids="
 
 
 SPEECH = Speech()

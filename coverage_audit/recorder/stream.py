@@ -14,6 +14,7 @@ from coverage_audit.recorder.segment import Segment, Split
 from coverage_audit.recorder.writer import Writer, warn
 
 _UNKNOWN = int(Found.UNKNOWN)
+_EXPLICIT = int(Found.EXPLICIT)
 
 
 class Stream:
@@ -158,7 +159,8 @@ class Stream:
                 journal.write_run(*where, found, time.time_ns(), *rows)
             elif isinstance(rows, Unknown):
                 journal.write_batch(*where, _UNKNOWN, time.time_ns(), BatchRows(rows.length))
-                writer.unidentified(split, rows.reason, rows.detail, meant=rows.meant)
+                ids_given = self._found == _EXPLICIT
+                writer.unidentified(split, rows.reason, rows.detail, meant=rows.meant, ids_given=ids_given)
             else:
                 journal.write_batch(*where, found, time.time_ns(), rows)
             if writer.quiet_at is not None:

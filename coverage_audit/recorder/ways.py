@@ -25,11 +25,18 @@ WAYS = ("auto", "provenance", "views", "content", "tracer", "inferred", "off")
 
 
 def choose_way(
-    ids: Any, identify: str | None, dataset: Dataset | None, verify_every: int = 64, offset: int = 0
+    ids: Any,
+    identify: str | None,
+    dataset: Dataset | None,
+    verify_every: int = 64,
+    offset: int = 0,
+    *,
+    one_row: bool = False,
 ) -> tuple[Way, bool]:
     """The way for these arguments of ``wrap``, and whether arrays read from now on must remember their rows.
 
-    ``offset``: the rank; identical rows are dealt from another member on each. Raises :class:`UsageError`
+    ``offset``: the rank; identical rows are dealt from another member on each. ``one_row``: each batch is declared to
+    be one row. Raises :class:`UsageError`
     (bad-identify, bad-verify-every, no-tracer).
     """
     if identify is not None and identify not in WAYS:
@@ -44,7 +51,7 @@ def choose_way(
             slug="bad-verify-every",
         )
     if ids is not None:
-        return Explicit(ids, Names(dataset)), False
+        return Explicit(ids, Names(dataset), one_row=one_row), False
     if identify in ("off", None):
         return (Unasked() if dataset is not None else Unasked("no data is declared to find rows in")), False
     if dataset is None:

@@ -117,8 +117,8 @@ class Writer:
             self.quiet_at = self.opened
             self.go_idle()
 
-    def unidentified(self, split: Split, reason: str, detail: str, *, meant: bool) -> None:
-        """Say once per reason why the rows of a batch are unknown."""
+    def unidentified(self, split: Split, reason: str, detail: str, *, meant: bool, ids_given: bool = False) -> None:
+        """Say once per reason why the rows of a batch are unknown. ``ids_given``: though ``ids=`` was said."""
         if reason in split.reasons:
             return
         split.reasons.add(reason)
@@ -127,7 +127,7 @@ class Writer:
             more = f" ({detail})" if detail else ""
             warn(
                 f"{split.info.name}: the rows of a batch cannot be told: {reason}{more}. Such batches are recorded as "
-                f"unidentified; {SPEECH.remedy(reason, detail)}"
+                f"unidentified; {SPEECH.remedy(reason, detail, ids_given=ids_given)}"
             )
 
     @contextmanager

@@ -17,11 +17,15 @@ too large to be looked through needs an index for that, made once, for `run` and
 `python -c "import coverage_audit as ca; ca.Dataset.open('shards/x_*.npy').index()"`. It is kept beside the data and
 found by itself.
 
+Of arrays in memory (`Dataset.of(x)`), views and copies of whole rows are recognised. A loader that shuffles such an
+array in place while batches of it wait for their step should yield copies, or shuffle an index.
+
 Values that are in no file (standardised, cropped, cast to fewer bits) are recognised if the index is made of them:
 `Dataset.index(transform=function)` with the function the loader applies to rows.
 
 In a script of your own the batch can say its rows: `ids=` of `wrap()`, a key, a tuple position or a callable; or
-`Recorder.step(rows)`. Rows of one or two numbers, and rows that are all alike, can be told in no other way.
+`Recorder.step(rows)`. A single id needs `batch_size=1`, where nothing else says that a batch is one row. Rows of one or
+two numbers, and rows that are all alike, can be told in no other way.
 
 ## When it is fine
 With `--allow-incomplete`, if you only want to see the steps.
@@ -59,10 +63,15 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
         message=f"the rows of {number(counts.unidentified_batches)} of {several(total, 'batch')} are unknown "
         f"({several(counts.unidentified, 'row')})",
         cause=listed(reasons, 3),
-        fix=remedy_for(reasons),
+        fix=remedy_for(reasons, in_files=_are_files(counts)),
         count=counts.unidentified,
         numbers={"batches": counts.unidentified_batches, "rows": counts.unidentified},
     )
+
+
+def _are_files(counts: SplitCounts) -> bool:
+    """Whether any of the declared data is; arrays and lengths have no time of change."""
+    return counts.shards is None or any(shard.modified_ns is not None for shard in counts.shards)
 
 
 def _doubtful(counts: SplitCounts) -> Iterator[tuple[str, int, int]]:

@@ -111,7 +111,8 @@ def test_tensors_of_torch() -> None:
         ([7, 0], Unknown(3, "the number of ids is not the number of rows", "2 ids, 3 rows")),
         ([], Unknown(3, "the number of ids is not the number of rows", "0 ids, 3 rows")),
         ([(0, 5)], Unknown(3, "the number of ids is not the number of rows", "1 ids, 3 rows")),
-        (7, Unknown(3, "the ids are neither a list nor (shard, row) pairs", "their shape is ()")),
+        (7, Unknown(3, "a single id was given, and nothing says that the batch is one row")),
+        (7.0, Unknown(3, "the ids are neither a list nor (shard, row) pairs", "their shape is ()")),
         (
             np.zeros((3, 3), int),
             Unknown(3, "the ids are neither a list nor (shard, row) pairs", "their shape is (3, 3)"),
@@ -130,6 +131,52 @@ def test_what_is_no_id_leaves_the_rows_unknown_and_is_still_taken_out(given_ids:
     handed_on, answer = Explicit(1).identify((X, given_ids))
     assert answer == unknown
     assert len(handed_on) == 1
+
+
+ONE = np.zeros((1, 2))
+
+
+@pytest.mark.parametrize("one", [7, np.int32(7), np.array(7), np.uint8(7)])
+@pytest.mark.parametrize("rest", [(ONE, Y[:1]), (1.5, "a"), ({"x": np.float32(1), "y": None},), (b"jpeg",), ()])
+def test_a_single_id_of_what_is_one_row_by_its_structure(one: Any, rest: tuple[Any, ...]) -> None:
+    handed_on, answer = Explicit(0).identify((one, *rest))
+    assert ids_in(answer) == [7]
+    assert len(handed_on) == len(rest)
+
+
+@pytest.mark.parametrize("rest", [(X, Y), (np.zeros(784), 3), ([1.0, 2.0],), (object(),), (ONE, object(), X)])
+def test_a_single_id_of_what_may_be_several_rows(rest: tuple[Any, ...]) -> None:
+    """GIVEN an array that is a batch or one sample WHEN a single id comes with it THEN only a declaration decides."""
+    _, answer = Explicit(0).identify((7, *rest))
+    assert isinstance(answer, Unknown)
+    assert answer.reason == "a single id was given, and nothing says that the batch is one row"
+
+    for way in (Explicit(0, one_row=True).identify, Explicit(0).identify_one):
+        assert ids_in(way((7, *rest))[1]) == [7]
+        assert ids_in(way((np.array([7]), *rest))[1]) == [7]
+        assert ids_in(way((np.array([[2, 7]]), *rest))[1]) == [(2, 7)]
+
+
+def test_a_pair_of_what_is_declared_to_be_one_row() -> None:
+    """Two numbers are a pair only where the batch cannot have two rows."""
+    two = np.zeros((2, 5))
+    for pair in ((0, 5), [0, 5], np.array([0, 5])):
+        assert ids_in(Explicit(1, one_row=True).identify((X, pair))[1]) == [(0, 5)]
+        assert ids_in(Explicit(1, one_row=True).identify((two, pair))[1]) == [0, 5]
+        assert ids_in(Explicit(1, one_row=True).identify((object(), pair))[1]) == [0, 5]
+        assert isinstance(Explicit(1).identify((X, pair))[1], Unknown)
+
+
+def test_what_is_declared_to_be_one_row_and_brings_other_ids() -> None:
+    way = Explicit(1, one_row=True)
+    assert ids_in(way.identify((X, IDS))[1]) == [7, 0, 2], "as many ids as rows say it better"
+    assert way.identify((X[:2], IDS))[1] == Unknown(2, "the number of ids is not the number of rows", "3 ids, 2 rows")
+    assert way.identify((X, 7.5))[1] == Unknown(
+        3, "the ids are neither a list nor (shard, row) pairs", "their shape is ()"
+    )
+    assert way.identify((X, np.uint64(2**63)))[1] == Unknown(
+        1, "the ids do not fit into 64 bits with a sign", f"the largest is {2**63}"
+    )
 
 
 def boom(batch: Any) -> Any:

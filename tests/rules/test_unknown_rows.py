@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import coverage_audit
 from coverage_audit.auditor import judge
 from coverage_audit.counts.remarks import Reason, Remarks, read_remarks, sum_remarks
 from coverage_audit.counts.tables import Counts
+from coverage_audit.identity.batches import Unknown
+from coverage_audit.identity.explicit import Explicit
 from coverage_audit.model.event import Mark, MarkKind
 from coverage_audit.reporters import terminal
 from coverage_audit.result import AuditResult, Verdict
@@ -104,11 +107,38 @@ def test_the_cause_keeps_the_detail_and_the_fix_fits_it() -> None:
     )
     (finding,) = (f for f in judged([None] * 3, remarks=remarks).findings if f.code == "CA904")
     assert finding.cause == "rows cannot be told (Dataset.index()) and the ids are not whole numbers"
-    assert finding.fix == f"{_remedy.INDEX}; {_remedy.MEND_IDS}"
+    assert finding.fix == f"{_remedy.NOT_IN_FILES[_remedy.INDEX]}; {_remedy.MEND_IDS}"
 
 
 def test_without_a_reason_the_general_remedy() -> None:
     assert remedy_for([]) == remedy_for(["something else", "and more"]) == _remedy.FOLLOW
+
+
+def test_data_in_no_file_needs_no_files_to_be_opened() -> None:
+    """GIVEN arrays in memory THEN what is said to help does not speak of files or of `coverage-audit run`."""
+    for reasons in ([], ["rows that are not in the data"], ["another"], ["x (index them once with Dataset.index())"]):
+        assert "file" in remedy_for(reasons) or "open" in remedy_for(reasons)
+        fix = remedy_for(reasons, in_files=False)
+        assert not any(word in fix for word in ("coverage-audit run", "--data", "file", "open"))
+    (finding,) = (f for f in judged([None] * 3).findings if f.code == "CA904")
+    assert finding.fix == remedy_for([], in_files=False), "no time of change of any shard is in the log"
+
+
+def test_where_ids_were_given_it_is_not_said_to_give_them() -> None:
+    batch = (np.zeros((3, 2)), 7)
+    taken: list[str] = []
+    for ids in (1, 5, "id", lambda batch: batch[7], lambda _: [1], lambda _: 0.5, lambda _: [(2**40, 0)] * 3):
+        answer = Explicit(ids).identify(batch)[1]
+        assert isinstance(answer, Unknown)
+        taken.append(remedy_for([answer.reason]))
+    assert taken == [_remedy.ONE_ROW, *[_remedy.WHERE_IDS] * 3, *[_remedy.MEND_IDS] * 3]
+
+
+def test_memory_that_is_written_to_while_batches_wait() -> None:
+    fix = remedy_for(
+        ["the loader writes into the memory of batches that the trainer has pulled and not yet trained on"]
+    )
+    assert fix == "yield a copy of each batch (batch.copy()), or shuffle an index in place of the data (x[order[i:j]])"
 
 
 @pytest.mark.parametrize("words", [words for words, _ in BY_WORDS])
