@@ -6,15 +6,22 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from coverage_audit.adapters.keras_dataloader import LoaderFeed
 from coverage_audit.adapters.tellers import Telling, teller_for
 from coverage_audit.adapters.torch_collate import puts_others
 from coverage_audit.adapters.torch_inband import Looker
+from coverage_audit.adapters.torch_memory import MemoryOrder
 from coverage_audit.adapters.torch_order import FileOrder
 from coverage_audit.adapters.torch_rows import Positions, positions_of
 from coverage_audit.adapters.torch_standin import can_stand_in
 from coverage_audit.adapters.torch_substitutes import substitutes_of
+from coverage_audit.identity.batches import Answer, Identified, Run, Unknown
 from coverage_audit.identity.ladder import Ladder
+from coverage_audit.model.event import BatchRows
+from coverage_audit.model.rows import Ints
 from coverage_audit.recorder.stream import Stream
 from coverage_audit.sources.files import WITHOUT_ARRAYS
 
@@ -28,16 +35,17 @@ _ANOTHER = "may give another sample than the one that it was asked for"
 class Plan:
     """How the rows of one loader are known. ``telling``: of the samples of an iterable dataset. ``batched``: whether an
     index is a list of positions. ``verify_every``: one batch in so many is held against what its arrays say themselves,
-    and against ``files``. ``reason``: why indices say nothing, where a dataset that could know does not. ``unseen``:
-    why it is not known which batches reach the loop; None where all do. ``feed``: tells which iterations Keras takes;
-    None where that cannot be. ``asks_itself``: where a dataset asks itself for other samples, so that these are told
-    where they are made; None where none does.
+    and against ``files`` or ``memory``. ``reason``: why indices say nothing, where a dataset that could know does not.
+    ``unseen``: why it is not known which batches reach the loop; None where all do. ``feed``: tells which iterations
+    Keras takes; None where that cannot be. ``asks_itself``: where a dataset asks itself for other samples, so that
+    these are told where they are made; None where none does.
     """
 
     stream: Stream
     telling: Telling | None = None
     batched: bool = True
     files: FileOrder | None = None
+    memory: MemoryOrder | None = None
     verify_every: int = 64
     reason: str | None = None
     unseen: str | None = None
@@ -50,6 +58,11 @@ class Plan:
     """What is pulled now is no iteration of the data: a trainer looks whether its loop works."""
     judged: dict[int, tuple[type, str | None, str | None]] = field(default_factory=dict)
     """By the ids of datasets: their class, where they may give another sample, and where they ask themselves."""
+
+    def held_by(self, leaf: npt.NDArray[Any]) -> Ints | None:
+        """The rows that one array of a batch holds; None where it does not say."""
+        told = self.stream.identify(leaf)[1]
+        return ids_of(told.rows, self.stream) if isinstance(told, Identified) else None
 
 
 def plan_of(loader: Any, stream: Stream) -> tuple[Plan, Looker | None]:
@@ -68,6 +81,8 @@ def plan_of(loader: Any, stream: Stream) -> tuple[Plan, Looker | None]:
     elif positions is None:
         told = teller_for(loader.dataset, dataset) if is_iterable(loader) else None
         plan.telling, plan.reason = (None, told) if isinstance(told, str) else (told, None)
+    if isinstance(positions, Positions) and dataset.held is not None:
+        plan.memory = MemoryOrder(dataset, dataset.held, plan.held_by)
     if all(path is None or path.name.endswith(WITHOUT_ARRAYS) for path in dataset.paths):
         return plan, None  # nothing that could be found in a batch
     if isinstance(positions, Positions):
@@ -118,6 +133,17 @@ def _judge(dataset: Any, plan: Plan) -> tuple[str | None, str | None]:
             another = asks_itself
         known = plan.judged[id(dataset)] = (type(dataset), another, asks_itself)
     return known[1:]
+
+
+def ids_of(rows: Answer, stream: Stream) -> Ints | None:
+    """Sample ids; None where they cannot be compared with positions."""
+    shards = stream.split.shards
+    if isinstance(rows, Unknown | BatchRows) or shards is None:
+        return None
+    if isinstance(rows, Run):
+        first = rows.row + (int(shards.offsets[rows.shard]) if rows.shard >= 0 else 0)
+        return np.arange(first, first + rows.length, dtype=np.int64)
+    return rows
 
 
 def is_iterable(loader: Any) -> bool:

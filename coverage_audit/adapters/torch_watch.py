@@ -12,15 +12,15 @@ import numpy as np
 from coverage_audit.adapters.keras_dataloader import Taker
 from coverage_audit.adapters.torch_given import NOTHING, Given
 from coverage_audit.adapters.torch_inband import Tagged
-from coverage_audit.adapters.torch_plan import Plan
+from coverage_audit.adapters.torch_plan import Plan, ids_of
 from coverage_audit.adapters.torch_rows import Positions
 from coverage_audit.identity.batches import Answer, Identified, Run, Unknown, possible_lengths
+from coverage_audit.identity.explicit import Explicit
 from coverage_audit.identity.parts import handed_on
 from coverage_audit.identity.views import NOT_KNOWN
 from coverage_audit.model.event import VERIFIED, BatchRows, Found, MarkKind
 from coverage_audit.model.rows import Ints
 from coverage_audit.recorder.segment import Segment
-from coverage_audit.recorder.stream import Stream
 from coverage_audit.recorder.writer import warn
 
 _DROPS = "the collate function or the dataset made another number of rows of a batch than the sampler asked for"
@@ -122,7 +122,7 @@ class Watch:
         if plan.unseen is not None:
             self._put(segment, Unknown(-1, plan.unseen))
             return handed_on(data)
-        ids, reason = None, plan.reason
+        ids, index, reason = None, NOTHING, plan.reason
         if isinstance(given, Given):
             index = given.in_a_worker() if self.worker >= 0 else given.in_this_process()
             ids = self._ids(index)
@@ -130,6 +130,15 @@ class Watch:
         if ids is None and reason is not None:
             batch, told = plan.stream.identify(data)
             self._put(segment, _because(told, reason))
+            return batch
+        if (
+            ids is None
+            and not plan.batched
+            and isinstance(index, int | np.integer)
+            and isinstance(plan.stream.way, Explicit)
+        ):
+            batch, told = plan.stream.way.identify_one(data)
+            self._put(segment, told)
             return batch
         if ids is None:
             return plan.stream.take(segment, data, self.worker)
@@ -146,7 +155,7 @@ class Watch:
             batch, told = plan.stream.identify(data)
             self._put(segment, _because(told, _DROPS, dropped))
             return batch
-        if self._is_due(ids) and self._is_contradicted(data, ids):
+        if self._is_due(ids, segment) and self._is_contradicted(data, ids):
             return plan.stream.take(segment, data, self.worker)
         self._put(segment, ids)
         return batch
@@ -223,18 +232,20 @@ class Watch:
         self._put(segment, _because(told, reason, detail))
         return batch
 
-    def _is_due(self, ids: Ints) -> bool:
+    def _is_due(self, ids: Ints, segment: Segment) -> bool:
         """Whether this batch is held against its arrays and files: one in so many, the 2nd, 3rd, 5th, 9th, ... before
-        that, and the first of each file."""
+        that, and the first of each file, or of each iteration where arrays in memory may be shuffled in between."""
         plan, number = self._plan, self._plan.asked - 1
         if number % plan.verify_every == 0 or (number < plan.verify_every and number & (number - 1) == 0):
+            return True
+        if plan.memory is not None and segment.yields == 0:
             return True
         return plan.files is not None and len(ids) > 0 and plan.files.is_new(ids)
 
     def _is_contradicted(self, batch: Any, ids: Ints) -> bool:
         """Whether the arrays of the batch say otherwise: then indices say nothing of this data from here on."""
-        files = self._plan.files
-        if not self._says_otherwise(batch, ids) and (files is None or not files.is_other(batch, ids)):
+        orders = [order for order in (self._plan.files, self._plan.memory) if order is not None]
+        if not self._says_otherwise(batch, ids) and not any(order.is_other(batch, ids) for order in orders):
             return False
         self._plan.demoted = True
         reason = "the samples at the positions of the sampler are other rows of the data"
@@ -242,14 +253,14 @@ class Watch:
         self._plan.stream.mark(
             MarkKind.DEMOTED, found=int(Found.EXPLICIT), reason=reason, asked=self._plan.asked - 1, verified=-1
         )
-        warn(f"{name}: {reason}, so rows are told by what batches hold. Give ids=, or declare the files in that order")
+        warn(f"{name}: {reason}, so rows are told by what batches hold. Give ids=, or declare the data in that order")
         return True
 
     def _says_otherwise(self, batch: Any, ids: Ints) -> bool:
         told = self._plan.stream.identify(batch)[1]
         if not isinstance(told, Identified) or (told.found & ~VERIFIED) not in _SURE:
             return False
-        rows = _ids_of(told.rows, self._plan.stream)
+        rows = ids_of(told.rows, self._plan.stream)
         return rows is not None and not (len(rows) == len(ids) and bool((rows == ids).all()))
 
 
@@ -275,14 +286,3 @@ def _because(told: Answer | Identified, reason: str, detail: str = "") -> Answer
     if not isinstance(rows, Unknown):
         return told
     return Unknown(rows.length, reason, detail or (rows.reason if rows.reason != NOT_KNOWN else ""))
-
-
-def _ids_of(rows: Answer, stream: Stream) -> Ints | None:
-    """Sample ids; None where they cannot be compared with positions."""
-    shards = stream.split.shards
-    if isinstance(rows, Unknown | BatchRows) or shards is None:
-        return None
-    if isinstance(rows, Run):
-        first = rows.row + (int(shards.offsets[rows.shard]) if rows.shard >= 0 else 0)
-        return np.arange(first, first + rows.length, dtype=np.int64)
-    return rows
