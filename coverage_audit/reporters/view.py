@@ -69,12 +69,13 @@ def view(result: AuditResult, *, verbose: bool = False) -> ReportView:
 
 def _split(result: AuditResult, split: SplitResult, verbose: bool) -> SplitView:
     own = sorted((f for f in result.findings if f.split == split.name), key=severity_rank)
-    spoken = [f for f in own if verbose or view_findings.speaks(f)]
+    gated = view_findings.explain_gates(split, own)
+    spoken = gated + [f for f in own if f not in gated and (verbose or view_findings.speaks(f))]
     limit = len(spoken) if verbose else FINDINGS_SHOWN
     left = len(spoken) - min(limit, len(spoken))
     conclusion, remark = view_sentences.conclusion(result, split)
     telling = {Verdict.FAIL: Severity.ERROR, Verdict.INCOMPLETE: Severity.INCOMPLETE}.get(split.verdict)
-    if not verbose and any(f.severity is telling for f in spoken[:limit]):
+    if not verbose and not gated and any(f.severity is telling for f in spoken[:limit]):
         conclusion, remark = "", ""
     return SplitView(
         name=printable(split.name),
@@ -93,6 +94,11 @@ def _split(result: AuditResult, split: SplitResult, verbose: bool) -> SplitView:
 def _next(result: AuditResult) -> tuple[str, ...]:
     """Commands that exist and help with what was found: the worst finding's page, then the figures."""
     worst = sorted((f for f in result.findings if f.severity is not Severity.INFO), key=severity_rank)
+    if not worst or worst[0].severity is Severity.WARNING:
+        gated = (
+            view_findings.explain_gates(s, [f for f in result.findings if f.split == s.name]) for s in result.splits
+        )
+        worst = [*(f for each in gated for f in each), *worst]
     commands = [f"coverage-audit explain {f.code}" for f in worst[:1]]
     if worst and result.splits and not any(s.counts.planned for s in result.splits):
         commands.append(f"coverage-audit report {printable(shlex.quote(result.run.log))} --figures figures")

@@ -10,10 +10,12 @@ import numpy as np
 from coverage_audit.model.finding import Finding, Severity
 from coverage_audit.model.rows import RowSet
 from coverage_audit.reporters.wording import number, numbers, pieces, printable
-from coverage_audit.result import SplitResult
+from coverage_audit.result import SplitResult, Verdict
 
 RANGES_SHOWN = 3
 RANGES_VERBOSE = 20
+COUNTING = frozenset({"CA101", "CA102", "CA201"})
+"""What is missed and repeated, in numbers."""
 LABELS = {
     Severity.ERROR: "FAIL",
     Severity.WARNING: "warn",
@@ -39,6 +41,18 @@ class FindingView:
 def speaks(finding: Finding) -> bool:
     """Whether a short report shows it: a symptom that a diagnosis explains in full is kept for --verbose."""
     return not (finding.severity is Severity.INFO and finding.claimed_by)
+
+
+def explain_gates(split: SplitResult, findings: Sequence[Finding]) -> list[Finding]:
+    """Of the findings of a split those that only are notes, and yet explain rows that a gate failed for.
+
+    None where an error tells of such rows. The one that explains most comes first.
+    """
+    errors = [f for f in findings if f.severity is Severity.ERROR]
+    if split.verdict is not Verdict.FAIL or not split.gates or any(f.explained or f.code in COUNTING for f in errors):
+        return []
+    explaining = [f for f in findings if f.explained and f.severity is not Severity.INCOMPLETE]
+    return sorted(explaining, key=lambda f: -f.explained)
 
 
 def word(finding: Finding, split: SplitResult | None, verbose: bool = False) -> FindingView:
