@@ -7,6 +7,7 @@ on yet, and nothing tells what the step saw.
 
 from __future__ import annotations
 
+import hashlib
 import weakref
 from collections import deque
 from typing import Any, NamedTuple
@@ -36,10 +37,11 @@ class _Batch(NamedTuple):
 
 class _Kept(NamedTuple):
     """What a trainer keeps of its peek. ``places``: the arrays by where they lie; alive, so that no address is used
-    twice. ``rows``: those of the batch when it was yielded."""
+    twice. ``held``: what all of these held, and ``rows``: those of the batch, when it was yielded."""
 
     number: int
     places: dict[tuple[int, tuple[int, ...]], Array]
+    held: dict[tuple[int, tuple[int, ...]], bytes]
     rows: Answer
 
 
@@ -81,16 +83,16 @@ class Flight:
             self._batches.append(one)
             if peeked:
                 self._peeked.append(one)
-                return self._overwritten(_Kept(number, _places(arrays), rows))
+                places = _places(arrays)
+                held = {place: _digest(array) for place, array in places.items()}
+                return self._overwritten(_Kept(number, places, held, rows))
             return []
 
     def _overwritten(self, one: _Kept) -> list[int]:
         if self._kept is None:
             return []
         shared = [
-            each.number
-            for each in self._kept
-            if each.places.keys() & one.places.keys() and not _are_same(each.rows, one.rows)
+            each.number for each in self._kept if not _are_same(each.rows, one.rows) and _is_filled_anew(each, one)
         ]
         self._kept.append(one)
         if shared:
@@ -117,6 +119,21 @@ class Flight:
 
 def _places(arrays: list[Array]) -> dict[tuple[int, tuple[int, ...]], Array]:
     return {(array.__array_interface__["data"][0], array.shape): array for array in arrays if array.size}
+
+
+def _is_filled_anew(each: _Kept, one: _Kept) -> bool:
+    """Whether an array of both holds something else by now. Batches may well share what stays as it is: weights of 1.
+
+    Pointers say nothing of the objects they lead to, so a shared array of objects counts as filled anew.
+    """
+    shared = each.places.keys() & one.places.keys()
+    return any(one.places[place].dtype.hasobject or each.held[place] != one.held[place] for place in shared)
+
+
+def _digest(array: Array) -> bytes:
+    if array.dtype.hasobject:
+        return b""
+    return hashlib.blake2b(array.tobytes(), digest_size=16).digest()
 
 
 def _are_same(one: Answer, other: Answer) -> bool:

@@ -125,6 +125,16 @@ class TestPeeks:
         assert flight.add(5, (x, 2), rows_of(1), peeked=True) == [4, 5]
         assert flight.add(6, (x, 3), rows_of(2), peeked=True) == []
 
+    def test_what_is_shared_and_stays_as_it_is_may_be_shared(self) -> None:
+        """GIVEN batches of their own with one array of weights in all of them THEN they are what they were."""
+        ones, scales = np.ones(16), np.asfortranarray(np.full((16, 3), 2, "datetime64[D]"))
+        flight = Flight()
+        flight.begin()
+        yielded = [flight.add(n, (batch(n), ones, scales), rows_of(n), peeked=True) for n in range(3)]
+        assert yielded == [[], [], []]
+        ones[0] = 2
+        assert flight.add(3, (batch(3), ones, scales), rows_of(3), peeked=True) == [0, 1, 2, 3]
+
     def test_also_in_what_the_trainer_cannot_write_into(self) -> None:
         x = batch(0)
         shown = x.view()
@@ -132,6 +142,7 @@ class TestPeeks:
         flight = Flight()
         flight.begin()
         assert flight.add(0, shown, rows_of(0), peeked=True) == []
+        x[:] = batch(1)
         assert flight.add(1, shown[:], rows_of(1), peeked=True) == [0, 1]
 
     @pytest.mark.parametrize(
