@@ -66,6 +66,8 @@ class Accountant:
             self._finish_span(lane)
             self._finish_pass(lane)
             lane.pass_ = self._open_pass(lane, piece)
+        if piece.tail and lane.pass_ is not None:
+            lane.pass_.add_tail(piece.ids[: piece.tail])
         if status is not Status.NORMAL and self.consumed is None:
             self.consumed = lane.tracker.recency.copy()
         if status is not Status.HOLE and self.open is None:
@@ -97,8 +99,6 @@ class Accountant:
         opened = OpenPass(piece.pass_, lane.tracker.recency.index, self._index(lane), first)
         if piece.visited:
             raise AssertionError("a pass began inside visits that had happened already")
-        if piece.tail:
-            opened.tail = piece.ids[: piece.tail]
         return opened
 
     def _open_epoch(self, lane: Lane, piece: Piece) -> OpenEpoch:
@@ -276,7 +276,7 @@ class Accountant:
                 unique=done.visits - repeated,
                 missed=self._not(seen),
                 repeated=repeated,
-                mixed_batches=1 if len(done.tail) else 0,
+                mixed_batches=done.mixed if len(done.tail) else 0,
                 batches_span_shards=done.spanning,
                 untrained_batches=done.holes,
             )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coverage_audit.counts.blocks import Block, Status
+from coverage_audit.counts.edges import Edge, PassSoFar, Waiting, edge_batches, find_edge, part_of_batch
 from coverage_audit.counts.passes import find_boundary, window_size
 from coverage_audit.counts.recency import Indices, Recency
 from coverage_audit.model.rows import Ints
@@ -26,6 +27,9 @@ class Piece:
     visit's index of each id in the stream's own sequence of yields, None where it is found at commit. ``visited``: the
     tracker's recency holds the visits already. ``tail``: leading visits of a batch that began in the pass before.
     ``start``: where ``ids`` begin among the block's.
+
+    Where several loader workers begin the next pass, each in a batch of its own, what they gave of the pass before
+    comes first, piece by piece, and then the rest.
     """
 
     stream: int
@@ -74,6 +78,8 @@ class Tracker:
         self._waiting = 0
         self._due = False
         self._tail = 0
+        self._workers = 0
+        self._edges: list[Edge] = []
         self._last: tuple[int, int, Status] | None = None
 
     def pieces(self, blocks: Iterator[Block]) -> Iterator[Piece]:
@@ -87,6 +93,7 @@ class Tracker:
             if block.status.yielded:
                 self._waiting += len(block.ids)
                 self._largest = max(self._largest, int(block.size.max()))
+                self._workers = max(self._workers, int(block.worker.max()) + 1)
             if self._waiting >= max(2 * self._window, MIN_BUFFER):
                 yield from self._decide(ended=False)
         yield from self._decide(ended=True)
@@ -118,7 +125,9 @@ class Tracker:
         self._pass = max(self._pass, 0)
         base = self.recency.index
         before = self.recency.visit(ids)
-        cuts, decided = self._cut(before, base, self._batch_starts(), ended=ended)
+        waiting = self._batches_waiting(ids)
+        cuts, decided = self._cut(before, base, waiting, ended=ended)
+        ids = waiting.ids
         if ended:
             decided = len(ids)
         settled = self._settled(cuts, decided)
@@ -135,19 +144,30 @@ class Tracker:
             alike += len(item.block.ids) - item.visits if item.block.status.yielded else 0
         return min([alike, decided, *cuts[:1]])
 
-    def _batch_starts(self) -> Ints:
-        """Offsets among the waiting visits where batches begin."""
-        out, at = [np.empty(0, np.int64)], 0
-        for item in self._pending:
+    def _batches_waiting(self, ids: Ints) -> Waiting:
+        """Where batches begin among the waiting visits, and who gave them."""
+        starts, workers, owners = [np.empty(0, np.int64)], [np.empty(0, np.int32)], [np.empty(0, np.int64)]
+        at = 0
+        for index, item in enumerate(self._pending):
             if item.block.status.yielded:
-                starts = item.block.offset[item.batches : -1]
-                out.append(starts - item.visits + at)
+                own = item.block.offset[item.batches : -1]
+                starts.append(own - item.visits + at)
+                workers.append(item.block.worker[item.batches :])
+                owners.append(np.full(len(own), index))
                 at += len(item.block.ids) - item.visits
-        return np.concatenate(out)
+        joined = (np.concatenate(starts), np.concatenate(workers), np.concatenate(owners))
+        return Waiting(ids, *joined, [item.block for item in self._pending])
 
-    def _cut(self, before: Indices, base: int, starts: Ints, *, ended: bool) -> tuple[list[int], int]:
-        """Offsets where passes begin, and up to where that is final."""
+    def _cut(self, before: Indices, base: int, waiting: Waiting, *, ended: bool) -> tuple[list[int], int]:
+        """Offsets where passes begin, and up to where that is final.
+
+        Where several workers begin the next pass, visits and what is known ``before`` them are put in another order.
+        """
         cuts: list[int] = []
+        self._edges = []
+        fence = 0
+        starts = waiting.starts
+        margin = edge_batches(self._workers)
         at, n = 0, len(before)
         while at < n:
             reach = max(4 * self._window, 2 * self._length)
@@ -166,7 +186,19 @@ class Tracker:
                 if found >= 0 or stop == n or decided > 0:
                     break
                 reach *= 2
-            if found > 0:
+            if margin:
+                known = ended and (found >= 0 or stop == n)
+                found, decided = self._held_back(waiting, at, found, decided, fence, ended=known)
+            edge = None
+            if margin and found >= 0:
+                so_far = PassSoFar(self._start - base, at, self._unique, self._tail, max(at, fence))
+                edge = find_edge(waiting, before, base, so_far, at + found, self.n_rows, margin)
+            if edge is not None:
+                found = edge.cut - at
+                if edge.order is not None:
+                    self._reorder(waiting, before, edge)
+                    fence = edge.high
+            elif found > 0:
                 found = self._snapped(before, at, found, base, starts)
             step = found if found >= 0 else decided
             self._unique += int(np.count_nonzero(before[at : at + step] < self._start))
@@ -178,9 +210,36 @@ class Tracker:
                 self._unique = 0
                 following = int(np.searchsorted(starts, at))
                 self._tail = int(starts[following] if following < len(starts) else n) - at
+                if fence > at:
+                    self._tail = fence - at
             elif step == 0 or stop == n:
                 break
         return cuts, at
+
+    def _held_back(
+        self, waiting: Waiting, at: int, found: int, decided: int, fence: int, *, ended: bool
+    ) -> tuple[int, int]:
+        """(found, decided) of several workers: one may begin the next pass before it shows, another some time after.
+
+        None begins among the visits before ``fence``, which have been put in order.
+        """
+        margin = edge_batches(self._workers)
+        final = ended or (found >= 0 and waiting.reaches(at + found, margin))
+        if not final:
+            latest = at + (found if found >= 0 else decided)
+            found, decided = -1, max(waiting.batches_before(latest, margin), at) - at
+        if max(found, decided) < fence - at:
+            found, decided = -1, fence - at
+        return found, decided
+
+    def _reorder(self, waiting: Waiting, before: Indices, edge: Edge) -> None:
+        """Let the visits around an edge happen pass by pass."""
+        assert edge.order is not None
+        ids, low = waiting.ids, edge.low
+        self.recency.undo(ids[low:], before[low:])
+        waiting.ids = np.concatenate((ids[:low], ids[edge.order], ids[edge.high :]))
+        before[low:] = self.recency.visit(waiting.ids[low:])
+        self._edges.append(edge)
 
     def _snapped(self, before: Indices, at: int, found: int, base: int, starts: Ints) -> int:
         """The boundary, moved back to the begin of its batch where it lies a few visits inside it.
@@ -199,17 +258,26 @@ class Tracker:
     def _hand_out(self, before: Indices, cuts: list[int], decided: int, settled: int) -> Iterator[Piece]:
         if self._due and len(before):
             cuts, self._due = [0, *cuts], False
-        at = 0
+        at = done = 0
         queue, self._pending = self._pending, []
+        edges = list(self._edges)
         for index, item in enumerate(queue):
             left = 0 if not item.block.status.yielded else len(item.block.ids) - item.visits
-            stop = min(at + left, decided)
-            whole = at + left <= decided
-            for low, high in _between(cuts, at, stop):
-                if low in cuts:
-                    self._pass += 1
-                last = whole and high == at + left
-                yield self._piece(item, before[low:high], visited=high <= settled, last=last, cut=low in cuts)
+            end = max(at, done) + left
+            stop = min(end, decided)
+            whole = end <= decided
+            at = max(at, done)
+            while at < stop:
+                edge = edges.pop(0) if edges and edges[0].low < stop else None
+                for low, high in _between(cuts, at, stop if edge is None else edge.low):
+                    if low in cuts:
+                        self._pass += 1
+                    last = whole and high == end
+                    yield self._piece(item, before[low:high], visited=high <= settled, last=last, cut=low in cuts)
+                if edge is None:
+                    break
+                yield from self._hand_out_edge(edge, queue[index:], before, settled)
+                at = done = edge.high
             if not left:
                 yield self._piece(item, None, visited=False, last=True, cut=False)
             at = stop
@@ -219,6 +287,34 @@ class Tracker:
         # A boundary right where the decided part ends opens with whatever comes next.
         self._due = bool(cuts) and cuts[-1] == decided < len(before)
         self._waiting = sum(len(p.block.ids) - p.visits for p in self._pending if p.block.status.yielded)
+
+    def _hand_out_edge(self, edge: Edge, queue: list[_Pending], before: Indices, settled: int) -> Iterator[Piece]:
+        """The visits around an edge, pass by pass: of each batch what it holds of one of them."""
+        assert edge.order is not None
+        origin, at = [], edge.low
+        visits = [item.visits for item in queue]
+        for item in queue:
+            origin.append(at)
+            at += len(item.block.ids) - item.visits if item.block.status.yielded else 0
+        position = edge.low
+        for low, high in edge.runs():
+            index = max(i for i, begin in enumerate(origin) if begin <= low and queue[i].block.status.yielded)
+            item = queue[index]
+            shift = visits[index] - origin[index]
+            batch, is_head = part_of_batch(item.block, low + shift)
+            stop = position + high - low
+            if position == edge.cut:
+                self._pass += 1
+            yield Piece(
+                self.stream, item.block, not item.started, batch if is_head else batch + 1, batch + 1,
+                item.block.ids[low + shift : high + shift], self._pass, before[position:stop], stop <= settled,
+                0 if is_head else high - low, low + shift,
+            )  # fmt: skip
+            item.started = True
+            item.visits = max(item.visits, high + shift)
+            item.batches = max(item.batches, batch + 1)
+            self._last = (item.block.epoch, item.block.fit, item.block.status)
+            position = stop
 
     def _piece(self, item: _Pending, before: Indices | None, *, visited: bool, last: bool, cut: bool) -> Piece:
         block = item.block

@@ -33,7 +33,13 @@ class OpenPass:
     """(size, shard) of batches that lie in one shard."""
     spanning: bool = False
     tail: Ints = field(default_factory=lambda: NONE)
+    """What batches that hold rows of the pass before hold of this one; ``mixed`` of them, one per loader worker."""
+    mixed: int = 0
     padding: int = 0
+
+    def add_tail(self, ids: Ints) -> None:
+        self.tail = np.concatenate((self.tail, ids))
+        self.mixed += 1
 
     def add_batches(self, piece: Piece, declared: int | None) -> None:
         """Count the batches that begin in a piece of it; ``declared``: rows per batch, if anybody said so."""
