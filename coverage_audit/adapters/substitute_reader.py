@@ -12,6 +12,7 @@ from typing import Any
 from coverage_audit.adapters.asked_indices import AskedIndices, Given, Kind
 from coverage_audit.adapters.asking_itself import AskingItself
 from coverage_audit.adapters.source_code import Source, called, draws, given_to, is_said, names_in
+from coverage_audit.adapters.ways_back import WaysBack, attributes, mangled
 
 _LOOKS_ONLY = frozenset(("len", "isinstance", "type", "id", "hasattr", "getattr", "setattr", "super", "print", "repr"))
 
@@ -66,6 +67,7 @@ class SubstituteReader(ast.NodeVisitor):
         self._self = parameters[0] if parameters else ""
         self._index = AskedIndices(given, parameters)
         self._itself = AskingItself(source)
+        self._back = WaysBack(dataset, dataset, self._self, owner)
         self.failing = self.trying = self.looping = 0
 
     def read(self) -> None:
@@ -170,6 +172,9 @@ class SubstituteReader(ast.NodeVisitor):
         if asked is not None:
             self._asked(asked, node)
             return
+        if self._back.asks(node):
+            self._loads(node)
+            return
         self._follow_inner(node.value)
         if self.failing and self._index.is_shifted(node.slice):
             self._loads(node)
@@ -187,12 +192,17 @@ class SubstituteReader(ast.NodeVisitor):
         if asked is not None:
             self._asked(asked, node)
             return
+        if self._back.asks(node):
+            self._loads(node)
+            return
+        for kept in self._back.methods(node):
+            self._call_own(kept, node)
         if isinstance(function, ast.Attribute) and self._is_super(function.value):
             self._call_above(name, node.args, node)
         elif isinstance(function, ast.Attribute) and name == "__getitem__" and self._is_class_of(node):
             self._call_above(name, node.args[1:], node)
         elif isinstance(function, ast.Attribute) and self._is_self(function.value):
-            self._call_own(name, node)
+            self._call_own(mangled(name, self._owner), node)
         elif isinstance(function, ast.Attribute) and name == "__getitem__":
             self._follow_inner(function.value)
         elif name not in _LOOKS_ONLY and any(map(self._is_self, given_to(node))):
@@ -213,7 +223,7 @@ class SubstituteReader(ast.NodeVisitor):
         if isinstance(node, ast.Call) and called(node) == "len":
             return any(self._self in names_in(given) for given in node.args)
         if isinstance(node, ast.Attribute) and self._is_self(node.value):
-            held = _held(self._dataset, node.attr)
+            held: Any = attributes(self._dataset).get(mangled(node.attr, self._owner))
             try:
                 rows = len(self._dataset)
                 return bool(held == rows) if isinstance(held, int) else len(held) == rows
@@ -246,7 +256,7 @@ class SubstituteReader(ast.NodeVisitor):
         """A dataset that this one holds and asks."""
         if not isinstance(value, ast.Attribute) or not self._is_self(value.value):
             return
-        held = _held(self._dataset, value.attr)
+        held = attributes(self._dataset).get(mangled(value.attr, self._owner))
         if not _is_dataset(held):
             return
         inner = Substitutes()
@@ -279,14 +289,6 @@ class SubstituteReader(ast.NodeVisitor):
         else:
             return False
         return isinstance(held, ast.Name) and held.id not in self._source.parameters
-
-
-def _held(dataset: Any, name: str) -> Any:
-    """What an object has under this name, without running any code of the user's."""
-    try:
-        return object.__getattribute__(dataset, "__dict__").get(name)
-    except AttributeError:
-        return None
 
 
 def _is_dataset(held: Any) -> bool:

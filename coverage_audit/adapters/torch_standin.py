@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import abc
 import ast
+import builtins
 import copy
 import functools
 import inspect
+import multiprocessing.context
+import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from coverage_audit.adapters.choice import loaded
-from coverage_audit.adapters.source_code import Source, called
+from coverage_audit.adapters.source_code import Source, called, source_of
 from coverage_audit.adapters.torch_notes import Notes
 
 _set = object.__setattr__
@@ -46,7 +49,9 @@ def can_stand_in(dataset: Any, reaches: Sequence[Source]) -> bool:
             return False
     if not isinstance(inspect.getattr_static(kind, "__getitem__", None), types.FunctionType):
         return False
-    return not any(_holds(value, dataset) for value in vars(dataset).values()) and not any(map(_tells_apart, reaches))
+    return not any(_holds(value, dataset) for value in vars(dataset).values()) and not any(
+        _tells_apart(source, kind) for source in reaches
+    )
 
 
 def _holds(value: Any, dataset: Any) -> bool:
@@ -69,11 +74,31 @@ def _content(cell: types.CellType) -> Any:
         return None
 
 
-def _tells_apart(source: Source) -> bool:
-    """Whether a function asks for the class of its own object, or for the object itself in ways that tell."""
+def _tells_apart(source: Source, kind: type) -> bool:
+    """Whether a function asks for the class of its own object, or for the object itself in ways that tell; or what it
+    calls with this object. ``kind``: the class of the object."""
     if source.tree is None:
         return "type" in source.code.co_names
-    return any(_is_telling(node, source.parameters[:1]) for node in ast.walk(source.tree))
+    me = source.parameters[:1]
+    return any(_is_telling(node, me) or _hands_on(node, me, kind) for node in ast.walk(source.tree))
+
+
+def _hands_on(node: ast.AST, me: list[str], kind: type) -> bool:
+    """Whether the object is given to a plain function that tells, or that nobody can read."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        return False
+    places = [at for at, one in enumerate(node.args) if isinstance(one, ast.Name) and [one.id] == me]
+    modules = [vars(sys.modules[one.__module__]) for one in kind.__mro__ if one.__module__ in sys.modules]
+    function = next((names[node.func.id] for names in modules if node.func.id in names), None)
+    if not places or hasattr(builtins, node.func.id):
+        return False
+    if not isinstance(function, types.FunctionType):
+        return True
+    source = source_of(function.__code__)
+    if source.tree is None or len(source.parameters) <= places[0]:
+        return True
+    name = source.parameters[places[0] : places[0] + 1]
+    return any(_is_telling(one, name) for one in ast.walk(source.tree))
 
 
 def _is_telling(node: ast.AST, me: list[str]) -> bool:
@@ -119,8 +144,9 @@ def _made_of(dataset: Any, notes: Notes, number: int, make: Callable[[Any], dict
 def _like(kind: Any) -> dict[str, Any]:
     """What makes an object pass for another one."""
 
-    def __reduce_ex__(self: Any, protocol: Any) -> tuple[Any, ...]:
-        del protocol
+    def __reduce_ex__(self: Any, protocol: Any) -> Any:
+        if multiprocessing.context.get_spawning_popen() is None:  # the user's own: the dataset, or a key made of it
+            return self._audit_of.__reduce_ex__(protocol)
         return stand_in, (self._audit_of, self._audit_notes)
 
     def __copy__(self: Any) -> Any:

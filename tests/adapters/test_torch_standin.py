@@ -7,6 +7,7 @@ import functools
 import pickle
 import random
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import context
 from typing import Any, cast
 
 import pytest
@@ -162,9 +163,46 @@ def test_views_hold_the_stand_ins_of_what_they_look_at() -> None:
 
 def test_a_spawned_worker_gets_one_notebook_for_both() -> None:
     notes, (standing,) = noted(Sending([None, 0]))
-    others, other = pickle.loads(pickle.dumps((notes, standing)))
+    context.set_spawning_popen(cast(Any, object()))
+    try:
+        pickled = pickle.dumps((notes, standing))
+    finally:
+        context.set_spawning_popen(None)
+    others, other = pickle.loads(pickled)
     assert others.take([other[1]]) == [(0, 0)]
     assert type(other) is type(standing)
+
+
+def test_pickled_by_the_user_it_is_the_dataset() -> None:
+    """A key that is made of the pickled dataset is the one that it has without us."""
+    dataset = Sending([None, 0])
+    _, (standing,) = noted(dataset)
+    assert pickle.dumps(standing) == pickle.dumps(dataset)
+
+
+def known_by_its_class(dataset: Any) -> bool:
+    return type(dataset) is HandedOn
+
+
+def only_looked_at(dataset: Any) -> int:
+    return len(dataset)
+
+
+class HandedOn(Sending):
+    def __getitem__(self, index: Any) -> Any:
+        assert known_by_its_class(self)
+        return super().__getitem__(index)
+
+
+class LookedAt(Sending):
+    def __getitem__(self, index: Any) -> Any:
+        return super().__getitem__(index % only_looked_at(self))
+
+
+@pytest.mark.parametrize(("kind", "can"), [(HandedOn, False), (LookedAt, True)])
+def test_functions_that_are_given_the_dataset_may_ask_for_its_class(kind: Any, can: bool) -> None:
+    dataset = kind([None, 0])
+    assert can_stand_in(dataset, substitutes_of(dataset).reaches) is can
 
 
 class Deleting(Sending):
