@@ -2,7 +2,8 @@
 
 ## What it looks for
 Batches that hold exactly the rows of the batch yielded just before, in an epoch that visits these rows more than once;
-far beyond what chance does where the data has few rows.
+far beyond what chance does where the data has few rows. Where the rows of such batches are unknown (CA904): that the
+recorder saw one array filled anew while the trainer still kept the batch before in it.
 
 ## Why it matters
 A loader that fills one array and yields it over and over is right for whoever uses each batch at once. Whoever keeps
@@ -21,12 +22,17 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from coverage_audit.counts.remarks import Reason, Remarks
 from coverage_audit.counts.tables import EpochCount, SplitCounts
 from coverage_audit.model.finding import Claim, Evidence, Severity
 from coverage_audit.model.rows import RowSet
 from coverage_audit.model.words import epochs_text, number
 from coverage_audit.rules._order import CHANCE
-from coverage_audit.rules._rule import Example, Rule
+from coverage_audit.rules._rule import Example, Rule, Unknown
+
+FIX = "yield a new array for each batch (batch.copy())"
+ONE_ARRAY = "writes every batch into the same memory"
+"""Words of the reason that a recorder gives. Arrays shuffled in place while batches wait have another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,25 @@ class Limits:
 
 
 def check(counts: SplitCounts, limits: Limits) -> Iterator[Evidence]:
-    """Epochs with such batches."""
+    """Epochs with such batches; where none can be told, what the recorder saw of them."""
+    counted = list(_counted(counts, limits))
+    yield from counted or _seen(counts)
+
+
+def _seen(counts: SplitCounts) -> Iterator[Evidence]:
+    reasons = [r for r in counts.remarks.unidentified if ONE_ARRAY in r.reason]
+    if reasons:
+        yield Evidence(
+            message="batches that the trainer keeps lie in one array, which is filled anew for each",
+            cause="the loader fills one buffer again and again; what was pulled before it is used holds the rows of a "
+            "later batch by then, so that these are trained on again in place of its own",
+            fix=FIX,
+            count=0,
+            numbers={"reason": reasons[0].reason},
+        )
+
+
+def _counted(counts: SplitCounts, limits: Limits) -> Iterator[Evidence]:
     epochs = [e for e in counts.epochs if e.aliased_batches and e.aliased & e.repeated.rows]
     n, of = sum(e.aliased_batches for e in epochs), sum(sum(e.steps_by_rank.values()) for e in epochs)
     if n < limits.batches or n < limits.share * of or _by_chance(counts, n, of, limits.chance):
@@ -52,7 +76,7 @@ def check(counts: SplitCounts, limits: Limits) -> Iterator[Evidence]:
         "hold the very rows of the batch before",
         cause="the loader fills one buffer again and again, and whatever keeps its batches holds the last one many "
         "times; or it yields each batch several times",
-        fix="" if tolerated else "yield a new array for each batch (batch.copy())",
+        fix="" if tolerated else FIX,
         epochs=tuple(e.epoch for e in epochs),
         rows=epochs[0].aliased,
         count=sum(c.missed.size for c in claims),
@@ -80,6 +104,12 @@ def _by_chance(counts: SplitCounts, n: int, of: int, limit: float) -> bool:
     return n * (math.log(max(of, 1)) + same) - math.lgamma(n + 1) > math.log(limit)
 
 
+def _why(reason: str) -> Remarks:
+    return Remarks(unidentified=(Reason(reason, "batches [0, 1]: what they hold by then"),))
+
+
+_PEEKED = _why("the loader writes every batch into the same memory, and the trainer keeps those it peeked at")
+_PULLED = _why("the loader writes into the memory of batches that the trainer has pulled and not yet trained on")
 _FIRST = ((0, 1, 2), (2, 1, 0), (0, 1, 2), (1, 2, 0))
 _LAST = ((3, 4, 5), (3, 4, 5), (3, 4, 5), (3, 4, 5))
 RULE = Rule(
@@ -94,6 +124,10 @@ RULE = Rule(
     quiet=(
         Example((3,), (((0, 1, 2),), ((2, 1, 0),), ((1, 2, 0),))),
         Example((6,), (((0, 1, 2), (3, 4, 5)), ((3, 4, 5), (0, 1, 2)), ((0, 1, 2), (3, 4, 5)))),
+        Example((6,), ((Unknown(2), Unknown(2), (4, 5)),), remarks=_PULLED),
     ),
-    fires=(Example((30,), (_FIRST + _LAST,), reported=(0, 1, 2, 3, 4, 5)),),
+    fires=(
+        Example((30,), (_FIRST + _LAST,), reported=(0, 1, 2, 3, 4, 5)),
+        Example((6,), ((Unknown(2), Unknown(2), (4, 5)),), remarks=_PEEKED),
+    ),
 )
