@@ -19,6 +19,9 @@ from coverage_audit.model.rows import Ints, Mask
 MOST_GUESSES = 64
 """Rows that two workers may have given first, of which one is tried after the other."""
 
+MOST_LOOKS = 1 << 20
+"""Rows looked at, some of them again and again, before an edge is taken to be past finding: a second or two."""
+
 _Places = Mapping[int, list[tuple[int, int]]]
 
 
@@ -55,7 +58,7 @@ class _Search:
 
     def __init__(self, places: _Places) -> None:
         self._places = places
-        self._guesses = 0
+        self._guesses = self._looks = 0
 
     def solve(self, low: dict[int, int], high: dict[int, int]) -> dict[int, int] | None:
         """How many visits of each worker, at least ``low`` and at most ``high``; both are changed."""
@@ -77,6 +80,9 @@ class _Search:
         before = None
         while before != (low, high):
             before = dict(low), dict(high)
+            self._looks += len(self._places)
+            if self._looks > MOST_LOOKS:
+                return False
             for own in self._places.values():
                 possible = [(w, at) for w, at in own if at < high[w]]
                 taken = [(w, at) for w, at in possible if at < low[w]] or possible[: len(possible) == 1]

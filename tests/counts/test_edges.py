@@ -88,3 +88,15 @@ def test_rows_that_come_twice_stay_repeated() -> None:
     counts = counted(96, [batches[0], *batches] * 2, 8)
     assert sum(e.surplus for e in counts.epochs) == 16
     assert counts.run_visits.tolist() == [4 if row in batches[0][1] else 2 for row in range(96)]
+
+
+def test_workers_that_get_out_of_step() -> None:
+    """GIVEN two workers with 502 and 501 rows of their own: the second is 19 rows ahead by the last pass."""
+    rng = np.random.default_rng(0)
+    shares = (np.arange(502), np.arange(502, 1003))
+    rows = [np.concatenate([rng.permutation(share) for _ in range(20)]).tolist() for share in shares]
+    own = [[one[i : i + 8] for i in range(0, len(one), 8)] for one in rows]
+    batches = [(w, own[w][i]) for i in range(len(own[0])) for w in range(2) if i < len(own[w])]
+    counts = counted(1003, batches, 8, 3)
+    assert [(p.visits, p.unique, p.complete) for p in counts.passes] == [(1003, 1003, True)] * 20
+    assert [(len(e.missed), e.surplus) for e in counts.epochs] == [(0, 0)] * 20
