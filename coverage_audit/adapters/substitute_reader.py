@@ -11,6 +11,8 @@ from typing import Any
 
 from coverage_audit.adapters.asked_indices import AskedIndices, Given, Kind
 from coverage_audit.adapters.asking_itself import AskingItself
+from coverage_audit.adapters.kept_samples import gives_kept
+from coverage_audit.adapters.other_choices import OtherChoices
 from coverage_audit.adapters.source_code import Source, called, draws, given_to, is_said, names_in
 from coverage_audit.adapters.ways_back import WaysBack, attributes, mangled
 
@@ -67,12 +69,17 @@ class SubstituteReader(ast.NodeVisitor):
         self._self = parameters[0] if parameters else ""
         self._index = AskedIndices(given, parameters)
         self._itself = AskingItself(source)
+        self._choices = OtherChoices(source, self._index)
+        self._is_asked_first = source.code.co_name in ("__getitem__", "__getitems__")
         self._back = WaysBack(dataset, dataset, self._self, owner)
         self.failing = self.trying = self.looping = 0
 
     def read(self) -> None:
         tree = self._source.tree
         assert tree is not None
+        kept = gives_kept(self._source) if self._is_asked_first else None
+        if kept is not None:
+            self._loads(kept)
         for statement in tree.body if isinstance(tree, ast.FunctionDef) else [tree.body]:
             self.visit(statement)
 
@@ -103,6 +110,7 @@ class SubstituteReader(ast.NodeVisitor):
 
     def visit_If(self, node: ast.If) -> None:
         self.visit(node.test)
+        self._chooses(node)
         is_failure = self._is_of_nothing(node.test)
         self.failing += is_failure
         for statement in node.body:
@@ -110,6 +118,14 @@ class SubstituteReader(ast.NodeVisitor):
         self.failing -= is_failure
         for statement in node.orelse:
             self.visit(statement)
+
+    def visit_IfExp(self, node: ast.IfExp) -> None:
+        self._chooses(node)
+        self.generic_visit(node)
+
+    def _chooses(self, node: ast.If | ast.IfExp) -> None:
+        if self._is_asked_first and self._choices.is_other(node):
+            self._loads(node)
 
     def visit_While(self, node: ast.While) -> None:
         self.looping += 1

@@ -159,6 +159,29 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
         if any(isinstance(one, ast.Name) and one.id in self._left_out for one in (node.left, node.right)):
             self._found(node)
+        if isinstance(node.op, ast.Add) and self._repeats(node.left, node.right):
+            self._found(node)
+
+    def _repeats(self, one: ast.expr, other: ast.expr) -> bool:
+        """``samples[:-1] + samples[:1]``: pieces of the samples that are not all of them in another order, though they
+        may be as many."""
+        pieces = [
+            piece.slice
+            for piece in (one, other)
+            if isinstance(piece, ast.Subscript)
+            and self._are_samples(piece.value)
+            and isinstance(piece.slice, ast.Slice)
+        ]
+        if len(pieces) < 2 or any(piece.step is not None for piece in pieces):
+            return False
+        return not any(
+            a.lower is None
+            and b.upper is None
+            and a.upper is not None
+            and b.lower is not None
+            and ast.dump(a.upper) == ast.dump(b.lower)
+            for a, b in (pieces, pieces[::-1])
+        )
 
     def visit_List(self, node: ast.List) -> None:
         self.generic_visit(node)
@@ -184,6 +207,8 @@ class _Reader(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         self.generic_visit(node)
         name, function = called(node), node.func
+        if name == "choices" and node.args and self._are_samples(node.args[0]):
+            self._found(node)  # drawn with replacement
         if isinstance(function, ast.Attribute):
             if name in _ADDS and isinstance(function.value, ast.Name) and function.value.id in self._left_out:
                 self._found(node)

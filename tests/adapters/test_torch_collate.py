@@ -115,6 +115,34 @@ def fill_in_another(samples: list[Any]) -> Any:
     return fill_with_its_own(samples)
 
 
+def rotate(samples: list[Any]) -> Any:
+    k = random.randrange(SIZE)
+    return samples[k:] + samples[:k], samples[:1] + samples[1:]
+
+
+def pad_the_batch(samples: list[Any]) -> Any:
+    if len(samples) < SIZE:
+        samples = samples + samples[: SIZE - len(samples)]
+    return default_collate(samples)
+
+
+def shift_words(samples: list[Any]) -> Any:
+    return [(sample[:-1] + sample[:1], sample[1:]) for sample in samples]
+
+
+def repeat_the_first(samples: list[Any]) -> Any:
+    return default_collate(samples[:-1] + samples[:1])
+
+
+def repeat_the_half(samples: list[Any]) -> Any:
+    half = len(samples) // 2
+    return default_collate(samples[:half] + samples[:half])
+
+
+def draw_again(samples: list[Any]) -> Any:
+    return default_collate(random.choices(samples, k=len(samples)))
+
+
 def closing_over(data: Any) -> Any:
     def collate(samples: list[Any]) -> Any:
         source = data
@@ -127,7 +155,7 @@ def closing_over(data: Any) -> Any:
     "collate",
     [
         *(default_collate, list, drop, pad, mix_noise, ROWS.stacked, Stacking(ROWS)),
-        *(functools.partial(with_vocabulary, data=ROWS), lambda samples: samples),
+        *(functools.partial(with_vocabulary, data=ROWS), lambda samples: samples, rotate, pad_the_batch, shift_words),
     ],
 )
 def test_what_makes_a_batch_of_the_samples_it_is_given(collate: Any) -> None:
@@ -139,6 +167,7 @@ def test_what_makes_a_batch_of_the_samples_it_is_given(collate: Any) -> None:
     [
         *(ROWS.filled, ROWS.filled_elsewhere, Collator(ROWS), Collator(Rows()), fill_from_global),
         *(functools.partial(fill_from, ROWS), functools.partial(fill_from_keyword, data=ROWS), closing_over(ROWS)),
+        *(repeat_the_first, repeat_the_half, draw_again, lambda samples: samples[:-1] + samples[:1]),
         *(fill_with_its_own, extend_with_its_own, fill_in_another, lambda samples: [s or ROWS[0] for s in samples]),
     ],
 )

@@ -154,9 +154,81 @@ class Holding(Rows):
         return self.inner[index]
 
 
+class NextBeside(Rows):
+    """The one before it, but at the beginning of a part."""
+
+    def __getitem__(self, index: Any) -> Any:
+        before = self.load(index if index in self.ends else index - 1)
+        return self.load(index), before
+
+
+class BeforeBeside(Rows):
+    def __getitem__(self, index: Any) -> Any:
+        row = self.load(index)
+        if index not in self.ends:
+            index -= 1
+        return row, self.load(index)
+
+
+class Counted(Rows):
+    """From the other end, from 1, of a part, and wherever a setting says."""
+
+    def __getitem__(self, index: Any) -> Any:
+        index = index if index >= 0 else index + N
+        if index >= self.ends[0]:
+            index = index - 4
+        if self.transform is None:
+            index = index - 1
+        if isinstance(index, slice) or torch.is_tensor(index):
+            index = index + 1
+        if random.random() < 0.5:
+            index += 1
+        return self.load(index if self.transform else index + 1)
+
+
+class Mapped(Rows):
+    def __getitem__(self, index: Any) -> Any:
+        at = self.ends[index] if index in self.bad else index
+        if self.rows[index] > 5:
+            at = at - self.n
+        return self.load(at)
+
+
+class Caching(Rows):
+    kept: Any = None
+    kept_at: Any = None
+
+    def __getitem__(self, index: Any) -> Any:
+        row = self.kept
+        if self.kept_at != index:
+            row = self.load(index)
+            self.kept, self.kept_at = row, index
+        return row
+
+
+class Opening(Rows):
+    file: Any = None
+
+    def __getitem__(self, index: Any) -> Any:
+        file = self.file if self.file is not None else self.rows
+        self.file = file
+        return file[index]
+
+
+class Differences(Rows):
+    before: Any = 0
+
+    def __getitem__(self, index: Any) -> Any:
+        before = self.before
+        now = self.load(index)
+        self.before = now
+        return now, now - before
+
+
 @pytest.mark.parametrize(
     "dataset",
     [
+        *(NextBeside(), BeforeBeside(), Counted(), Mapped(), Caching(), Opening(), Differences()),
         *(Rows(), OwnOrder(), OfTensors(), InParts(), Shaped(), Windows(), Cropping(), Mixing(), Pairs(), Failing()),
         *(Looking(), Above(), Together(), TogetherInALoop(), Holding(Rows()), Holding([1, 2])),
     ],
@@ -355,9 +427,86 @@ class Cached(Rows):
             return self.load(random.randrange(N))
 
 
+class Choosing(Rows):
+    def __getitem__(self, index: Any) -> Any:
+        return self.load(index if index not in self.bad else index - 1)
+
+
+class ChoosingByAFunction(Rows):
+    def is_bad(self, index: int) -> bool:
+        return index in self.bad
+
+    def __getitem__(self, index: Any) -> Any:
+        index = int(index)
+        at = (index + 1) % len(self) if self.is_bad(index) else index
+        return self.rows[at]
+
+
+class ChoosingByChance(Rows):
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[random.randrange(len(self)) if self.rows[index] < 3 else index]
+
+
+class Moving(Rows):
+    def __getitem__(self, index: Any) -> Any:
+        if index in self.bad:
+            index = max(index - 1, 0)
+        return self.load(index)
+
+
+class MovingOn(Rows):
+    def __getitem__(self, index: Any) -> Any:
+        if self.rows[index] == 3:
+            index += 1
+        return self.load(index)
+
+
+class MovingByChance(Rows):
+    def __getitem__(self, index: Any) -> Any:
+        if self.rows[index] == 3:
+            index = int(np.random.randint(len(self)))  # noqa: NPY002
+        return self.load(index)
+
+
+class TwoBranches(Rows):
+    def __getitem__(self, index: Any) -> Any:
+        if index in self.bad:
+            logging.warning("row %d is bad", index)
+            at = index - 1
+        else:
+            at = index
+        return self.load(at)
+
+
+class TogetherChoosing(Rows):
+    def __getitems__(self, many: list[int]) -> Any:
+        return [self.load(i - 1 if i in self.bad else i) for i in many]
+
+
+class Queue(Rows):
+    before: Any = None
+
+    def __getitem__(self, index: Any) -> Any:
+        now = self.load(index)
+        out = self.before if self.before is not None else now
+        self.before = now
+        return out
+
+
+class QueueInOneLine(Rows):
+    before: Any = None
+
+    def __getitem__(self, index: Any) -> Any:
+        now = self.load(index)
+        out, self.before = self.before, now
+        return out
+
+
 @pytest.mark.parametrize(
     "dataset",
     [
+        *(Choosing(), ChoosingByAFunction(), ChoosingByChance(), Moving(), MovingOn(), MovingByChance()),
+        *(TwoBranches(), TogetherChoosing(), Queue(), QueueInOneLine(), Holding(Choosing())),
         *(Trying(), TryingSomeTimes(), TryingAnother(), TryingOneAfterTheOther(), TryingWithAName(), OnceMore()),
         *(OnceMoreOfNothing(), OtherAbove(), OtherOfTheClass(), CallingItself(), TogetherTrying(), Decorated()),
         *(Cached(), Holding(Next()), Holding(Holding(Trying()))),
