@@ -112,6 +112,14 @@ class AskedIndices:
         """Whether this is the name of an index, or of what was made of it."""
         return isinstance(value, ast.Name) and value.id in self._names
 
+    def are_the_same(self, test: ast.expr) -> bool:
+        """``other == index``: whether what is asked is only that."""
+        return (
+            isinstance(test, ast.Compare)
+            and isinstance(test.ops[0], ast.Eq)
+            and all(map(self.is_index, (test.left, *test.comparators)))
+        )
+
     def are_in(self, node: ast.AST) -> bool:
         """Whether an index is read in an expression."""
         return bool(self._names.keys() & names_in(node))

@@ -100,3 +100,16 @@ def is_said(node: ast.AST) -> bool:
 def draws(name: str) -> bool:
     """Whether a function of this name makes something by chance, as far as a name can say."""
     return name in _DRAWS or _RANDOM.search(name) is not None
+
+
+def is_of_nothing(test: ast.AST, parameters: list[str]) -> bool:
+    """``x is None``, ``not x`` of a variable that is none of the ``parameters``: what could not be had."""
+    if isinstance(test, ast.Compare) and isinstance(test.left, ast.Name) and isinstance(test.ops[0], ast.Is | ast.Eq):
+        held: ast.AST = test.left
+        if not isinstance(test.comparators[0], ast.Constant) or test.comparators[0].value is not None:
+            return False
+    elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        held = test.operand
+    else:
+        return False
+    return isinstance(held, ast.Name) and held.id not in parameters

@@ -13,7 +13,7 @@ from coverage_audit.adapters.asked_indices import AskedIndices, Given, Kind
 from coverage_audit.adapters.asking_itself import AskingItself
 from coverage_audit.adapters.kept_samples import gives_kept
 from coverage_audit.adapters.other_choices import OtherChoices
-from coverage_audit.adapters.source_code import Source, called, draws, given_to, is_said, names_in
+from coverage_audit.adapters.source_code import Source, called, draws, given_to, is_of_nothing, is_said, names_in
 from coverage_audit.adapters.ways_back import WaysBack, attributes, mangled
 
 _LOOKS_ONLY = frozenset(("len", "isinstance", "type", "id", "hasattr", "getattr", "setattr", "super", "print", "repr"))
@@ -111,7 +111,7 @@ class SubstituteReader(ast.NodeVisitor):
     def visit_If(self, node: ast.If) -> None:
         self.visit(node.test)
         self._chooses(node)
-        is_failure = self._is_of_nothing(node.test)
+        is_failure = is_of_nothing(node.test, self._source.parameters)
         self.failing += is_failure
         for statement in node.body:
             self.visit(statement)
@@ -128,11 +128,12 @@ class SubstituteReader(ast.NodeVisitor):
             self._loads(node)
 
     def visit_While(self, node: ast.While) -> None:
-        self.looping += 1
-        self.trying += 1
+        again = not self._index.are_the_same(node.test)  # else one that is not the one asked for, to go beside it
+        self.looping += again
+        self.trying += again
         self.generic_visit(node)
-        self.looping -= 1
-        self.trying -= 1
+        self.looping -= again
+        self.trying -= again
 
     def visit_For(self, node: ast.For) -> None:
         again = any(isinstance(one, ast.Try) for one in ast.walk(node))
@@ -289,22 +290,6 @@ class SubstituteReader(ast.NodeVisitor):
 
     def _is_class_of(self, node: ast.Call) -> bool:
         return len(node.args) > 1 and self._is_self(node.args[0])
-
-    def _is_of_nothing(self, test: ast.AST) -> bool:
-        """``x is None``, ``not x`` of a variable of its own: what could not be had."""
-        if (
-            isinstance(test, ast.Compare)
-            and isinstance(test.left, ast.Name)
-            and isinstance(test.ops[0], ast.Is | ast.Eq)
-        ):
-            held: ast.AST = test.left
-            if not isinstance(test.comparators[0], ast.Constant) or test.comparators[0].value is not None:
-                return False
-        elif isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-            held = test.operand
-        else:
-            return False
-        return isinstance(held, ast.Name) and held.id not in self._source.parameters
 
 
 def _is_dataset(held: Any) -> bool:

@@ -194,6 +194,14 @@ class Mapped(Rows):
         return self.load(at)
 
 
+class PairsOfTwo(Rows):
+    def __getitem__(self, index: Any) -> Any:
+        other = index
+        while other == index:
+            other = random.choice(self.rows)
+        return self.load(index), self.load(other)
+
+
 class Caching(Rows):
     kept: Any = None
     kept_at: Any = None
@@ -228,7 +236,7 @@ class Differences(Rows):
 @pytest.mark.parametrize(
     "dataset",
     [
-        *(NextBeside(), BeforeBeside(), Counted(), Mapped(), Caching(), Opening(), Differences()),
+        *(NextBeside(), BeforeBeside(), Counted(), Mapped(), PairsOfTwo(), Caching(), Opening(), Differences()),
         *(Rows(), OwnOrder(), OfTensors(), InParts(), Shaped(), Windows(), Cropping(), Mixing(), Pairs(), Failing()),
         *(Looking(), Above(), Together(), TogetherInALoop(), Holding(Rows()), Holding([1, 2])),
     ],
