@@ -125,7 +125,16 @@ def _assemble(source: SplitSource, accountant: Accountant, tally: Tally, *, anew
         loader_errors=tuple(e for s in source.streams for e in s.errors),
         remarks=sum_remarks(s.remarks for s in source.streams),
         shares=tuple(accountant.shares),
+        epochs_asked=_epochs_asked(source),
     )
+
+
+def _epochs_asked(source: SplitSource) -> int | None:
+    """What the trainer said last, else what was declared."""
+    history = source.history
+    told = [(s.writer.attempt, s.epochs_asked) for s in (source.streams if history is None else history.writers)
+            if s.epochs_asked is not None]  # fmt: skip
+    return max(told)[1] if told else source.info.epochs
 
 
 def _gone_through(accountant: Accountant, size: int | None) -> frozenset[int]:

@@ -230,7 +230,14 @@ def _stream(declared: Declared, info: SplitInfo, offset: int) -> Stream:
         epoch_offset=offset,
         errors=tuple(s.error for s in segments if s.ended == "failed"),
         remarks=read_remarks(log.marks(writer), name),
+        epochs_asked=_epochs_asked(declared, name),
     )
+
+
+def _epochs_asked(declared: Declared, split: str) -> int | None:
+    log, writer, _ = declared
+    told = [m.data.get("epochs") for m in log.marks(writer) if m.kind is MarkKind.FIT_BEGIN and m.split == split]
+    return told[-1] if told and isinstance(told[-1], int) else None
 
 
 def _is_trained(declared: Declared, split: str) -> bool:

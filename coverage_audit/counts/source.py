@@ -45,6 +45,8 @@ class Stream:
     errors: tuple[str, ...] = ()
     """What the loader raised."""
     remarks: Remarks = NO_REMARKS
+    epochs_asked: int | None = None
+    """How many epochs its last fit was to have, by the trainer's own numbers; None if the trainer did not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,8 @@ class SplitCounts:
     orders: tuple[Order, ...] = ()
     """The order of each pass of each writer, as ``passes`` has them."""
     planned: bool = False
+    epochs_asked: int | None = None
+    """How many epochs the last fit was to have, or were declared; None if nobody said."""
     shares: tuple[EpochShare, ...] = ()
     """Who saw what of each epoch, one entry for each attempt that took part in it."""
     others: tuple[SharedRows, ...] = ()
@@ -199,6 +201,16 @@ class SplitCounts:
     @property
     def complete_epochs(self) -> tuple[EpochCount, ...]:
         return tuple(e for e in self.epochs if e.complete)
+
+    @property
+    def epochs_done(self) -> int:
+        """How many epochs of ``epochs_asked`` are complete: by the trainer's own numbers, which a resumed run goes on
+        with, else all complete ones."""
+        complete = self.complete_epochs
+        fit = max((e.fit for e in complete), default=-1)
+        numbers = [e.number for e in complete if e.fit == fit]
+        told = [number + 1 for number in numbers if number is not None]
+        return max(told) if told else len(complete)
 
     @property
     def all_steps(self) -> int:

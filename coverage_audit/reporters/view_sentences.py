@@ -97,7 +97,7 @@ def conclusion(result: AuditResult, split: SplitResult) -> tuple[str, str]:
     checked = "checked: missed rows, steps, rows that are unknown or outside the data, complete evidence"
     if split.counts.counts == "yielded" and not split.counts.planned:
         checked += f". Counts yields, not {_used(split)} steps"
-    return _passed(split), checked
+    return _passed(split) + _of_epochs_asked(split), checked
 
 
 def _incomplete(result: AuditResult, split: SplitResult) -> tuple[str, str]:
@@ -137,6 +137,15 @@ def _passed(split: SplitResult) -> str:
     if repeated > 0:
         return f"every one of {n} rows seen {where}; {number(repeated)} repeated"
     return f"every one of {n} rows seen exactly once {where}"
+
+
+def _of_epochs_asked(split: SplitResult) -> str:
+    """That fewer epochs were trained than was asked for: stopped early, or cut short where nobody tells."""
+    counts = split.counts
+    done, asked = counts.epochs_done, counts.epochs_asked
+    if counts.planned or counts.evaluation or asked is None or not 0 < done < asked:
+        return ""
+    return f"; {number(done)} of {several(asked, 'epoch')} asked for"
 
 
 def _in_each(n: int, noun: str, nouns: str) -> str:
