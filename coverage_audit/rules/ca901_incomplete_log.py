@@ -63,8 +63,9 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
     if not broken and counts.steps and not _judgeable(counts):
         unit = counts.info.contract.per
         known = counts.epochs_from != "unknown"
+        steps = sum(e.steps for e in counts.epochs)  # per rank
         yield Evidence(
-            message=f"no complete {unit} was recorded: {several(counts.steps, 'step')} so far",
+            message=f"no complete {unit} was recorded: {several(steps, 'step')} so far",
             cause="" if known else "nothing says where an epoch ends, and no pass of the data could be told",
             fix=_import_anew(counts)
             if counts.run.imported
@@ -72,7 +73,7 @@ def check(counts: SplitCounts) -> Iterator[Evidence]:
             if known
             else "judge per run (--per run of `coverage-audit run`, contract={'per': 'run'} of wrap()), declare "
             "steps_per_epoch, or tell epochs and steps: recorder.epoch() and recorder.step(), gen.callback() for Keras",
-            numbers={"steps": counts.steps},
+            numbers={"steps": steps},
         )
 
 
