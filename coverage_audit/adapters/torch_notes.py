@@ -49,15 +49,22 @@ class Notes:
     def ask(self, dataset: Any, kind: Any, asked: Any, more: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """What ``dataset``, a stand-in, gives as ``kind`` does; noted for the question that it is asked in, or for the
         batch. ``more``, ``named``: arguments beside the index."""
+        base = dataset._audit_of
+        if vars(dataset) is not vars(base):  # given another state as a whole
+            object.__setattr__(dataset, "__dict__", vars(base))
         threads = self._threads
         try:
             outer: list[_Answer] | None = threads.outer
         except AttributeError:  # the first question in this thread
             outer, threads.depth = None, 0
+        if type(base) is not kind:  # the dataset was made one of another kind
+            sample = type(base).__getitem__(base, asked, *more, **named)
+            (self._answers if outer is None else outer).append((asked, sample, None))
+            return sample
         if threads.depth >= DEEP:
             assert outer is not None
             outer.append(_LOST)
-            return kind.__getitem__(dataset._audit_of, asked, *more, **named)
+            return kind.__getitem__(base, asked, *more, **named)
         before = asked.copy() if type(asked) is list else asked
         inner: list[_Answer] = []
         threads.outer = inner

@@ -173,6 +173,25 @@ def test_a_spawned_worker_gets_one_notebook_for_both() -> None:
     assert type(other) is type(standing)
 
 
+class NeverSending(Sending):
+    def __getitem__(self, index: int) -> Any:
+        return Sample(index)
+
+
+def test_a_dataset_that_becomes_another_one_is_that_one() -> None:
+    """GIVEN a state that is replaced as a whole, then another class THEN samples are those of the dataset as it is."""
+    dataset = Sending([None, 0])
+    notes, (standing,) = noted(dataset)
+    assert standing[1].row == 0
+    dataset.__dict__ = {"sends": [None, None]}
+    samples = [standing[1]]
+    assert (samples[0].row, vars(standing) is vars(dataset), notes.take(samples)) == (1, True, [(0, 1)])
+    dataset.sends = [None, 0]
+    dataset.__class__ = NeverSending
+    samples = [standing[1]]
+    assert (samples[0].row, notes.take(samples)) == (1, [None])
+
+
 def test_pickled_by_the_user_it_is_the_dataset() -> None:
     """A key that is made of the pickled dataset is the one that it has without us."""
     dataset = Sending([None, 0])
