@@ -203,6 +203,11 @@ def said(batch: Any) -> Any:
     return batch[0].numpy()
 
 
+def said_alone(batch: Any) -> Any:
+    """The same of a batch that is one sample."""
+    return batch[0]
+
+
 def rows_in(batch: Any) -> list[int]:
     rows = batch["rows"] if isinstance(batch, dict) else batch[0]
     rows = torch.as_tensor(rows)
@@ -541,6 +546,11 @@ SCENARIOS: dict[str, Scenario] = {
         stateful(lambda folder: FromFiles(files(folder)), num_workers=2), saved_and_resumed, data=from_files
     ),
     "rows_said_by_the_batch": Scenario(loader(Stream(), num_workers=2), options={"ids": said}),
+    "said_by_each_sample": Scenario(loader(batch_size=None, shuffle=True), options={"ids": said_alone}),
+    "said_by_each_sample_in_workers": Scenario(loader(batch_size=None, num_workers=2), options={"ids": said_alone}),
+    "said_by_each_sample_of_a_stream": Scenario(
+        loader(Stream(), batch_size=None, num_workers=2), options={"ids": said_alone, "batch_size": 1}
+    ),
     "every_worker_reads_all": Scenario(loader(Stream(), num_workers=2), three_epochs, options={"ids": said}),
     "every_worker_drops_its_last": Scenario(
         loader(Stream(shared=True), num_workers=2, drop_last=True), three_epochs, options={"ids": said}
