@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coverage_audit.adapters.source_code import Source, called, codes_in, functions_of, names_in, source_of
+from coverage_audit.adapters.ways_back import attributes, mangled
 
 DEEP = 8
 """Functions that are followed into each other, at the most."""
@@ -106,7 +107,7 @@ class _Reader(ast.NodeVisitor):
         takes = any(step.startswith(("BINARY_SUBSCR", "BINARY_OP")) for step in steps)
         names = {name for code in codes for name in (*code.co_freevars, *code.co_varnames, *code.co_names)}
         values = [self._names.get(name, self._call.function.__globals__.get(name, _NOTHING)) for name in names]
-        inside = [one for value in values for one in (value, *_attributes(value).values())]
+        inside = [one for value in values for one in (value, *attributes(value).values())]
         return self._place(None) if takes and any(one in self._held for one in inside) else None
 
     def _place(self, node: ast.AST | None) -> str:
@@ -252,18 +253,11 @@ def _closure(function: types.FunctionType) -> dict[str, Any]:
     return values
 
 
-def _attributes(value: Any) -> dict[str, Any]:
-    """What an object has, without running any code of the user's."""
-    try:
-        held: dict[str, Any] = object.__getattribute__(value, "__dict__")
-    except AttributeError:
-        return {}
-    return held if type(held) is dict else {}
-
-
 def _attribute(of: Any, name: str) -> Any:
-    if name in _attributes(of):
-        return _attributes(of)[name]
+    private = (mangled(name, kind) for kind in type(of).__mro__)
+    name = next((one for one in private if one in attributes(of)), name)
+    if name in attributes(of):
+        return attributes(of)[name]
     for kind in type(of).__mro__:
         if name in vars(kind):
             found = vars(kind)[name]

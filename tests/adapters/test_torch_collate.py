@@ -58,6 +58,14 @@ class Collator:
         return default_collate(kept)
 
 
+class Private:
+    def __init__(self, data: Any) -> None:
+        self.__data = data
+
+    def __call__(self, samples: Any) -> Any:
+        return default_collate([sample if sample is not None else self.__data[0] for sample in samples])
+
+
 class Stacking(Collator):
     def __call__(self, samples: list[Any]) -> Any:
         return samples[: self.sizes[0]], len(self.data), self.data.words[0]
@@ -165,7 +173,7 @@ def test_what_makes_a_batch_of_the_samples_it_is_given(collate: Any) -> None:
 @pytest.mark.parametrize(
     "collate",
     [
-        *(ROWS.filled, ROWS.filled_elsewhere, Collator(ROWS), Collator(Rows()), fill_from_global),
+        *(ROWS.filled, ROWS.filled_elsewhere, Collator(ROWS), Collator(Rows()), Private(ROWS), fill_from_global),
         *(functools.partial(fill_from, ROWS), functools.partial(fill_from_keyword, data=ROWS), closing_over(ROWS)),
         *(repeat_the_first, repeat_the_half, draw_again, lambda samples: samples[:-1] + samples[:1]),
         *(fill_with_its_own, extend_with_its_own, fill_in_another, lambda samples: [s or ROWS[0] for s in samples]),
