@@ -127,6 +127,23 @@ def find_edge(
     return Edge(inner, outer, cut, order, batch_of[inner - low : outer - low])
 
 
+def held_back(
+    waiting: Waiting, at: int, found: int, decided: int, fence: int, margin: int, *, ended: bool
+) -> tuple[int, int]:
+    """(found, decided) of several workers: one may begin the next pass before it shows, another some time after.
+
+    Both count from offset ``at``, -1 for nothing found. None begins among the visits before ``fence``, which have been
+    put in order. ``ended``: no batches follow.
+    """
+    final = ended or (found >= 0 and waiting.reaches(at + found, margin))
+    if not final:
+        latest = at + (found if found >= 0 else decided)
+        found, decided = -1, max(waiting.batches_before(latest, margin), at) - at
+    if max(found, decided) < fence - at:
+        found, decided = -1, fence - at
+    return found, decided
+
+
 def part_of_batch(block: Block, visit: int) -> tuple[int, bool]:
     """The batch of a block that holds a visit, and whether that is its first one."""
     batch = int(np.searchsorted(block.offset, visit, side="right")) - 1

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from coverage_audit.counts.blocks import Block, Status
-from coverage_audit.counts.edges import Edge, PassSoFar, Waiting, edge_batches, find_edge, part_of_batch
+from coverage_audit.counts.edges import Edge, PassSoFar, Waiting, edge_batches, find_edge, held_back, part_of_batch
 from coverage_audit.counts.passes import find_boundary, window_size
+from coverage_audit.counts.pending import Pending, batches_waiting
 from coverage_audit.counts.recency import Indices, Recency
 from coverage_audit.model.rows import Ints
 
@@ -49,14 +50,6 @@ class Piece:
         return self.ends - self.begins
 
 
-@dataclass(slots=True)
-class _Pending:
-    block: Block
-    visits: int = 0  # already handed on
-    batches: int = 0
-    started: bool = False
-
-
 class Tracker:
     """Cuts one stream's blocks at pass boundaries, told or inferred (:mod:`~coverage_audit.counts.passes`).
 
@@ -74,7 +67,7 @@ class Tracker:
         self._unique = 0
         self._length = 0
         self._largest = 1
-        self._pending: list[_Pending] = []
+        self._pending: list[Pending] = []
         self._waiting = 0
         self._due = False
         self._tail = 0
@@ -89,7 +82,7 @@ class Tracker:
                 yield from self._decide(ended=True)  # what waits came before
                 yield from self._told(block)
                 continue
-            self._pending.append(_Pending(block))
+            self._pending.append(Pending(block))
             if block.status.yielded:
                 self._waiting += len(block.ids)
                 self._largest = max(self._largest, int(block.size.max()))
@@ -125,7 +118,7 @@ class Tracker:
         self._pass = max(self._pass, 0)
         base = self.recency.index
         before = self.recency.visit(ids)
-        waiting = self._batches_waiting(ids)
+        waiting = batches_waiting(self._pending, ids)
         cuts, decided = self._cut(before, base, waiting, ended=ended)
         ids = waiting.ids
         if ended:
@@ -143,20 +136,6 @@ class Tracker:
                 break
             alike += len(item.block.ids) - item.visits if item.block.status.yielded else 0
         return min([alike, decided, *cuts[:1]])
-
-    def _batches_waiting(self, ids: Ints) -> Waiting:
-        """Where batches begin among the waiting visits, and who gave them."""
-        starts, workers, owners = [np.empty(0, np.int64)], [np.empty(0, np.int32)], [np.empty(0, np.int64)]
-        at = 0
-        for index, item in enumerate(self._pending):
-            if item.block.status.yielded:
-                own = item.block.offset[item.batches : -1]
-                starts.append(own - item.visits + at)
-                workers.append(item.block.worker[item.batches :])
-                owners.append(np.full(len(own), index))
-                at += len(item.block.ids) - item.visits
-        joined = (np.concatenate(starts), np.concatenate(workers), np.concatenate(owners))
-        return Waiting(ids, *joined, [item.block for item in self._pending])
 
     def _cut(self, before: Indices, base: int, waiting: Waiting, *, ended: bool) -> tuple[list[int], int]:
         """Offsets where passes begin, and up to where that is final.
@@ -188,7 +167,7 @@ class Tracker:
                 reach *= 2
             if margin:
                 known = ended and (found >= 0 or stop == n)
-                found, decided = self._held_back(waiting, at, found, decided, fence, ended=known)
+                found, decided = held_back(waiting, at, found, decided, fence, margin, ended=known)
             edge = None
             if margin and found >= 0:
                 so_far = PassSoFar(self._start - base, at, self._unique, self._tail, max(at, fence))
@@ -215,22 +194,6 @@ class Tracker:
             elif step == 0 or stop == n:
                 break
         return cuts, at
-
-    def _held_back(
-        self, waiting: Waiting, at: int, found: int, decided: int, fence: int, *, ended: bool
-    ) -> tuple[int, int]:
-        """(found, decided) of several workers: one may begin the next pass before it shows, another some time after.
-
-        None begins among the visits before ``fence``, which have been put in order.
-        """
-        margin = edge_batches(self._workers)
-        final = ended or (found >= 0 and waiting.reaches(at + found, margin))
-        if not final:
-            latest = at + (found if found >= 0 else decided)
-            found, decided = -1, max(waiting.batches_before(latest, margin), at) - at
-        if max(found, decided) < fence - at:
-            found, decided = -1, fence - at
-        return found, decided
 
     def _reorder(self, waiting: Waiting, before: Indices, edge: Edge) -> None:
         """Let the visits around an edge happen pass by pass."""
@@ -288,7 +251,7 @@ class Tracker:
         self._due = bool(cuts) and cuts[-1] == decided < len(before)
         self._waiting = sum(len(p.block.ids) - p.visits for p in self._pending if p.block.status.yielded)
 
-    def _hand_out_edge(self, edge: Edge, queue: list[_Pending], before: Indices, settled: int) -> Iterator[Piece]:
+    def _hand_out_edge(self, edge: Edge, queue: list[Pending], before: Indices, settled: int) -> Iterator[Piece]:
         """The visits around an edge, pass by pass: of each batch what it holds of one of them."""
         assert edge.order is not None
         origin, at = [], edge.low
@@ -316,7 +279,7 @@ class Tracker:
             self._last = (item.block.epoch, item.block.fit, item.block.status)
             position = stop
 
-    def _piece(self, item: _Pending, before: Indices | None, *, visited: bool, last: bool, cut: bool) -> Piece:
+    def _piece(self, item: Pending, before: Indices | None, *, visited: bool, last: bool, cut: bool) -> Piece:
         block = item.block
         start = item.visits
         stop = len(block.ids) if before is None else start + len(before)
