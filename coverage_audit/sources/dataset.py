@@ -123,6 +123,12 @@ class Dataset:
 
         Raises :class:`DatasetError`: negative-rows, no-rows-axis, no-length, counts-batches, mixed-arrays, not-rows.
         """
+        if name is not None and not isinstance(name, str):
+            raise DatasetError(
+                f"name={repr(name)[:60]} is of type {type(name).__name__}: it names the one shard of data; give several "
+                'arrays as a mapping, Dataset.of({"a": a, "b": b}), and labels not at all',
+                slug="not-rows",
+            )
         things = dict(data) if isinstance(data, Mapping) else {"data" if name is None else name: data}
         if isinstance(data, Mapping):
             if not things:

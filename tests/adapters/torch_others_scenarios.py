@@ -249,7 +249,9 @@ SCENARIOS: dict[str, Scenario] = {
     "stateful": Scenario(stateful(lambda folder: Next(), shuffle=True, num_workers=2), saved_and_resumed),
     "stateful_here": Scenario(stateful(lambda folder: Next()), saved_and_resumed),
     "from_files": Scenario(
-        lambda folder: DataLoader(ConcatDataset([FromFile(file) for file in files(folder)]), batch_size=6, shuffle=True),
+        lambda folder: DataLoader(
+            ConcatDataset([FromFile(file) for file in files(folder)]), batch_size=6, shuffle=True
+        ),
         data=from_files,
     ),
     "nothing_wrong": Scenario(loader(lambda folder: Whole(), shuffle=True, num_workers=2)),
@@ -264,7 +266,9 @@ SCENARIOS: dict[str, Scenario] = {
     "refilled_by_closure": Scenario(with_dataset(Absent, closing_over)),
     "refilled_by_method": Scenario(with_dataset(Mixed, lambda data: data.refilled)),
     "repeated_by_collate": Scenario(with_dataset(Absent, lambda data: repeat)),
-    "changing_subset": Scenario(loader(lambda folder: Subset(Rows(), list(range(39, -1, -1)))), changing_in_mid_iteration),
+    "changing_subset": Scenario(
+        loader(lambda folder: Subset(Rows(), list(range(39, -1, -1)))), changing_in_mid_iteration
+    ),
     "changing_part": Scenario(loader(half_and_half), changing_below),
 }
 

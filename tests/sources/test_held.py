@@ -186,3 +186,9 @@ def test_no_framework_is_imported() -> None:
         "print([m for m in ('pandas', 'pyarrow', 'torch', 'tensorflow', 'keras') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_labels_are_no_name() -> None:
+    with pytest.raises(DatasetError, match=r"name=array\(\[1, 2\]\) is of type ndarray: .* as a mapping") as caught:
+        Dataset.of(X[:2], np.array([1, 2]))  # type: ignore[arg-type]
+    assert caught.value.slug == "not-rows"
