@@ -125,7 +125,7 @@ class Dataset:
         """
         if name is not None and not isinstance(name, str):
             raise DatasetError(
-                f"name={repr(name)[:60]} is of type {type(name).__name__}: it names the one shard of data; give several "
+                f"name={repr(name)[:60]} is of type {type(name).__name__}: it names the only shard; give several "
                 'arrays as a mapping, Dataset.of({"a": a, "b": b}), and labels not at all',
                 slug="not-rows",
             )

@@ -1,5 +1,5 @@
-"""Loops over real DataLoaders whose datasets and collate functions hand on other rows than they were asked for, bare and
-wrapped. Run by test_torch_others.py.
+"""Loops over real DataLoaders whose datasets and collate functions hand on other rows than they were asked for,
+bare and wrapped. Run by test_torch_others.py.
 
     python torch_others_scenarios.py FOLDER [NAMES]
 
