@@ -7,6 +7,7 @@ per step, to the file that is their first argument.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter, deque
@@ -39,6 +40,9 @@ FORKED = frozenset((
     "standardised_lists", "train_on_batch", "whole_arrays", "windows", "with_validation",
 ))  # fmt: skip
 """Scripts that need not import TensorFlow themselves; others of their kind, and what is about processes, do."""
+
+WITH_DATA_FRAMES = frozenset(("numpy_ways",))
+"""Scripts that use pandas."""
 
 
 def _made() -> Any:
@@ -239,7 +243,8 @@ def _start(style: Style, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def environment(style: Style) -> dict[str, str]:
-    return keras_environment(style.backend, PYTHONDONTWRITEBYTECODE="1")
+    path = {"PYTHONPATH": os.environ.get("PYTHONPATH", "")} if style.script in WITH_DATA_FRAMES else {}
+    return keras_environment(style.backend, PYTHONDONTWRITEBYTECODE="1", **path)
 
 
 class Runs:

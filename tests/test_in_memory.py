@@ -18,6 +18,7 @@ import pytest
 from keras_processes import keras_environment
 
 import coverage_audit as ca
+from coverage_audit.recorder.open_writers import close_all
 from coverage_audit.testing.recorded import recorded_batches
 
 SCRIPT = Path(__file__).with_name("in_memory_script.py")
@@ -26,6 +27,13 @@ CASES = [("tensorflow", way) for way in [*WAYS, "processes"]] + [("torch", way) 
 BACKENDS = ["tensorflow", "torch"]
 
 N, B = 250, 32
+
+
+@pytest.fixture(autouse=True)
+def logs_are_closed() -> Iterator[None]:
+    """Logs are read while they are recorded; no later test is to find them open."""
+    yield
+    close_all()
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def test_ranks_without_epochs(tmp_path: Path) -> None:
     import_log("olmo", files, log, SplitInfo("train", shards.fingerprint), shards, Reading())
     finding = said(log, "CA901")
     assert (finding.message, finding.cause, finding.fix) == (
-        "no complete epoch was recorded: 8 steps so far",
+        "no complete epoch was recorded: 4 steps so far",
         "nothing says where an epoch ends, and no pass of the data could be told",
         "import it again, `coverage-audit import olmo ...`: --steps-per-epoch if epochs have a length, --per run to "
         "judge all as one",
