@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 import coverage_audit as ca
 from benchmarks.effort import Effort
 from benchmarks.section import Section, Target
+from coverage_audit.errors import RecordingWarning
 
 TURN = 50
 AIM_US = 10.0
@@ -151,4 +153,6 @@ def _discard(recorder: ca.Recorder) -> None:
     state = writer.log.state
     for journal in state.glob("*.journal"):
         journal.unlink()
-    recorder.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RecordingWarning)  # that its journal is gone
+        recorder.close()
