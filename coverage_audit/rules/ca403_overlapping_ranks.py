@@ -162,7 +162,10 @@ def _whole_shards(counts: SplitCounts, rows: RowSet) -> bool:
 _EACH_ITS_OWN = (By((0, 3), 0), By((5, 1), 0), By((3, 2), 1), By((0, 4), 1))
 _OF_ITS_OWN = tuple(By(b.ids, worker=b.rank) for b in _EACH_ITS_OWN)
 _SAME_FILE = (By((0, 1), 0), By((2, 3), 0), By((0, 1), 1), By((6, 7), 1))
-_INSTEAD_OF_ROW_3 = (By((0, 1, 2, 25, 4), 0), By(tuple(range(5, 20)), 0), By(tuple(range(20, 40)), 1))
+_INSTEAD_OF_ROW_3 = (
+    *(By((0, 1, 2, 25, *range(4, 10)), 0), By(tuple(range(20, 30)), 1)),
+    *(By(tuple(range(10, 20)), 0), By(tuple(range(30, 40)), 1)),
+)
 _INSTEAD_IN_A_WORKER = tuple(By(b.ids, worker=b.rank) for b in _INSTEAD_OF_ROW_3)
 RULE = Rule(
     code="CA403",
