@@ -185,16 +185,22 @@ class SubstituteReader(ast.NodeVisitor):
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         self.generic_visit(node)
-        asked = self._itself.asked_for(node)
-        if asked is not None:
-            self._asked(asked, node)
-            return
-        if self._back.asks(node):
-            self._loads(node)
+        if self._takes_back(node):
             return
         self._follow_inner(node.value)
         if self.failing and self._index.is_shifted(node.slice):
             self._loads(node)
+
+    def _takes_back(self, node: ast.Subscript | ast.Call) -> bool:
+        """Whether this takes a sample out of the dataset itself, and then what comes of it."""
+        asked = self._itself.asked_for(node)
+        if asked is not None:
+            self._asked(asked, node)
+        elif self._back.asks(node):
+            self._loads(node)
+        else:
+            return False
+        return True
 
     def _asked(self, asked: ast.expr, node: ast.AST) -> None:
         if self._index.kind(asked) is Kind.EACH:
@@ -205,12 +211,7 @@ class SubstituteReader(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         self.generic_visit(node)
         name, function = called(node), node.func
-        asked = self._itself.asked_for(node)
-        if asked is not None:
-            self._asked(asked, node)
-            return
-        if self._back.asks(node):
-            self._loads(node)
+        if self._takes_back(node):
             return
         for kept in self._back.methods(node):
             self._call_own(kept, node)
